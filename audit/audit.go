@@ -1,0 +1,35 @@
+// Package audit is the append-only record of who did what: state changes and denials. Allows and token issues are logs and metrics.
+package audit
+
+import (
+	"context"
+	"time"
+)
+
+// Event is one entry. No field may hold a secret.
+type Event struct {
+	ID        string            `json:"id" bson:"_id"` // UUIDv7, set by the Recorder
+	At        time.Time         `json:"at" bson:"at"`
+	Action    string            `json:"action" bson:"action"` // such as "user.disable"
+	Actor     string            `json:"actor,omitempty" bson:"actor,omitempty"`
+	Target    string            `json:"target,omitempty" bson:"target,omitempty"`
+	ClientID  string            `json:"client_id,omitempty" bson:"client_id,omitempty"`
+	RequestID string            `json:"request_id,omitempty" bson:"request_id,omitempty"`
+	Outcome   string            `json:"outcome" bson:"outcome"` // "done" or "denied"
+	Detail    map[string]string `json:"detail,omitempty" bson:"detail,omitempty"`
+	// Chain binds an event to the one before it from the same replica and start: SHA-256 over the previous Chain and this event.
+	Chain string `json:"chain" bson:"chain"`
+}
+
+// Store keeps events.
+type Store interface {
+	// AppendAudit adds events; repeating an event (same ID) is success.
+	AppendAudit(ctx context.Context, events []Event) error
+	// ListAudit returns events newest first, at most limit, those with an ID below before ("" for the newest).
+	ListAudit(ctx context.Context, before string, limit int) ([]Event, error)
+}
+
+// Recorder takes events from domain code. Record must not block on the store.
+type Recorder interface {
+	Record(ctx context.Context, e Event)
+}
