@@ -8,8 +8,8 @@ import (
 
 // Key is one signing key of a set.
 type Key struct {
-	KID     string `json:"kid" bson:"kid"` // RFC 7638 thumbprint
-	Private string `json:"-" bson:"private"` // PKCS #8, sealed for the purpose "signing-key"
+	KID     string `json:"kid" bson:"kid"`       // RFC 7638 thumbprint
+	Private string `json:"-" bson:"private"`     // PKCS #8, sealed for the purpose "signing-key"
 	Public  []byte `json:"public" bson:"public"` // PKIX DER
 	// Published is when it entered the JWKS, SignsFrom when it may sign, RetiredAt when its successor took over (zero: not yet),
 	// Until when it leaves the JWKS (zero: not set).

@@ -38,14 +38,14 @@ type Grant struct {
 
 	// The refresh family. Cur "" means that no refresh token is in force.
 	AnchorHash string    `json:"-" bson:"anchor_hash,omitempty"`
-	Cur        string    `json:"-" bson:"cur,omitempty"`  // hash of the current secret
-	Prev       string    `json:"-" bson:"prev,omitempty"` // hash of its direct predecessor
+	Cur        string    `json:"-" bson:"cur,omitempty"`       // hash of the current secret
+	Prev       string    `json:"-" bson:"prev,omitempty"`      // hash of its direct predecessor
 	Successor  string    `json:"-" bson:"successor,omitempty"` // the current secret, sealed under a key derived from the predecessor
 	RotatedAt  time.Time `json:"rotated_at,omitzero" bson:"rotated_at,omitempty"`
 	IdleUntil  time.Time `json:"idle_until,omitzero" bson:"idle_until,omitempty"`
 
 	CreatedAt time.Time `json:"created_at" bson:"created_at"`
-	Until     time.Time `json:"until" bson:"until"` // absolute end
+	Until     time.Time `json:"until" bson:"until"`                  // absolute end
 	Dead      time.Time `json:"dead,omitzero" bson:"dead,omitempty"` // when it was killed
 }
 
