@@ -55,6 +55,14 @@ type Linked struct {
 	LinkedAt time.Time `json:"linked_at" bson:"linked_at"`
 }
 
+// Consent is what a user allowed one app.
+type Consent struct {
+	ClientID string    `json:"client_id" bson:"client_id"`
+	Scope    string    `json:"scope" bson:"scope"`
+	APIs     []string  `json:"apis,omitempty" bson:"apis,omitempty"`
+	At       time.Time `json:"at" bson:"at"`
+}
+
 // Status of a user.
 type Status string
 
@@ -79,6 +87,8 @@ type User struct {
 	Password   string       `json:"-" bson:"password,omitempty"` // PHC string, "" for none
 	Identities []Linked     `json:"identities,omitempty" bson:"identities,omitempty"`
 	Grants     []rbac.Grant `json:"grants,omitempty" bson:"grants,omitempty"`
+	// Consents are what the user allowed apps that are not first-party, one entry a client.
+	Consents []Consent `json:"consents,omitempty" bson:"consents,omitempty"`
 	// Ver is raised by every change that must reach live access tokens; they carry it as `ver`.
 	Ver int64 `json:"ver" bson:"ver"`
 	// Epoch is the Ver of the last sign-out everywhere, disabling or password change: sessions and grants with a lower Ver are over.

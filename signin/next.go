@@ -1,0 +1,105 @@
+package signin
+
+import (
+	"slices"
+	"time"
+
+	"example.com/broker/clients"
+	"example.com/broker/oauth"
+	"example.com/broker/sessions"
+	"example.com/broker/users"
+)
+
+// Step is what comes next.
+type Step int
+
+// The steps.
+const (
+	// Authenticate: somebody must prove who they are.
+	Authenticate Step = iota
+	// Choose: the signed-in person must say whether to go on as themselves.
+	Choose
+	// Consent: the person must allow the app.
+	Consent
+	// Confirm: the account is proven, the link to it must be confirmed.
+	Confirm
+	// Done: nothing is missing.
+	Done
+	// Fail: the app gets Decision.Error.
+	Fail
+)
+
+// Decision is the next step of a trip.
+type Decision struct {
+	Step Step
+	// Error is the code for the app (OpenID Connect Core §3.1.2.6) where Step is Fail.
+	Error, Reason string
+}
+
+// PasswordWay is the name of the password among ways to sign in.
+const PasswordWay = "password"
+
+// Next decides the next step of a trip from what is known now: the session of this browser and its user (nil without one), and the
+// client (nil for the broker's own pages). It is the only place where that is decided.
+func Next(t Trip, c *clients.Client, s *sessions.Session, u *users.User, now time.Time) Decision {
+	if t.Pending != nil {
+		if t.Pending.Proven && u != nil && u.ID == t.Pending.UserID {
+			return Decision{Step: Confirm}
+		}
+		return Decision{Step: Authenticate}
+	}
+	if s == nil || u == nil || u.Status != users.Active {
+		return t.ask(Authenticate, oauth.ErrLoginRequired, "nobody is signed in")
+	}
+	here := s.Trip == t.ID // they proved who they are on this trip
+	switch {
+	case t.Needs.Login && !here:
+		return t.ask(Authenticate, oauth.ErrLoginRequired, "a new sign-in was asked for")
+	case t.Needs.MaxAge != nil && !here && now.Sub(s.AuthTime) > time.Duration(*t.Needs.MaxAge)*time.Second:
+		return t.ask(Authenticate, oauth.ErrLoginRequired, "the sign-in is older than max_age")
+	case c != nil && !here && !c.AllowsProvider(way(s)):
+		return t.ask(Authenticate, oauth.ErrLoginRequired, "the app does not take this way of signing in")
+	case t.Needs.Subject != "" && t.Needs.Subject != u.ID && here:
+		// OpenID Connect Core §3.1.2.1: not the person the app asked for.
+		return Decision{Fail, oauth.ErrLoginRequired, "another person signed in"}
+	case t.Needs.Subject != "" && t.Needs.Subject != u.ID:
+		return t.ask(Authenticate, oauth.ErrLoginRequired, "another person is signed in")
+	case t.Needs.Select && !here:
+		return t.ask(Choose, oauth.ErrAccountSelection, "an account must be chosen")
+	case c != nil && !c.FirstParty && (t.Needs.Consent || !consented(*u, c.ID, t.Request)):
+		return t.ask(Consent, oauth.ErrConsentRequired, "the person has not allowed this")
+	}
+	return Decision{Step: Done}
+}
+
+// ask shows a page, unless the app forbade pages.
+func (t Trip) ask(s Step, code, reason string) Decision {
+	if t.Needs.None {
+		return Decision{Fail, code, reason}
+	}
+	return Decision{Step: s}
+}
+
+func way(s *sessions.Session) string {
+	if s.Provider == "" {
+		return PasswordWay
+	}
+	return s.Provider
+}
+
+func consented(u users.User, clientID string, r Request) bool {
+	asked, err := oauth.ParseScopes(r.Scope)
+	if err != nil {
+		return false
+	}
+	i := slices.IndexFunc(u.Consents, func(k users.Consent) bool { return k.ClientID == clientID })
+	if i < 0 {
+		return false
+	}
+	given, err := oauth.ParseScopes(u.Consents[i].Scope)
+	if err != nil {
+		return false
+	}
+	_, ok := asked.Within(given)
+	return ok && !slices.ContainsFunc(r.Resources, func(api string) bool { return !slices.Contains(u.Consents[i].APIs, api) })
+}

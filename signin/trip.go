@@ -1,0 +1,161 @@
+// Package signin is the interaction between a person and the broker: who wants what, what is still missing, and the one decision of
+// the next step. The pages a person passes on the way belong to callback and oauth/authorize; both know only this package of each other.
+package signin
+
+import (
+	"bytes"
+	"compress/flate"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"time"
+
+	"example.com/broker/internal/fault"
+	"example.com/broker/internal/secret"
+	"example.com/broker/users"
+)
+
+// Purpose says why somebody proves who they are.
+type Purpose string
+
+// The purposes of a trip.
+const (
+	SignIn Purpose = "signin" // to be signed in, for an app or for the broker's own pages
+	Link   Purpose = "link"   // a signed-in person adds a way in
+	Prove  Purpose = "prove"  // somebody with a new identity proves the account whose address it brings
+	Test   Purpose = "test"   // an operator tries a provider
+)
+
+// Lifetime is how long a trip may take. A sign-in page left open longer has to be started again at the app.
+const Lifetime = 30 * time.Minute
+
+// Request is an authorization request that has passed every check that does not depend on the person.
+type Request struct {
+	RedirectURI  string   `json:"r"`
+	Scope        string   `json:"s,omitempty"`
+	State        string   `json:"t,omitempty"`
+	HasState     bool     `json:"h,omitempty"`
+	Nonce        string   `json:"n,omitempty"`
+	Challenge    string   `json:"c,omitempty"`
+	ResponseMode string   `json:"m,omitempty"`
+	Resources    []string `json:"u,omitempty"` // ids of APIs
+	Claims       string   `json:"k,omitempty"` // the `claims` parameter, checked
+}
+
+// Needs is what the trip demands of the session that finishes it.
+type Needs struct {
+	None    bool `json:"o,omitempty"` // prompt=none: no page may be shown
+	Login   bool `json:"l,omitempty"` // prompt=login
+	Select  bool `json:"a,omitempty"` // prompt=select_account, not chosen yet
+	Consent bool `json:"c,omitempty"` // prompt=consent
+	// MaxAge in seconds, nil for none. It is satisfied by a sign-in of this very trip, whatever its value.
+	MaxAge *int `json:"m,omitempty"`
+	// Subject is the user the app expects (id_token_hint, claims), "" for anybody.
+	Subject string `json:"u,omitempty"`
+}
+
+// Hints shape the pages and the upstream request; they demand nothing.
+type Hints struct {
+	Login     string `json:"l,omitempty"`
+	Provider  string `json:"p,omitempty"`
+	UILocales string `json:"u,omitempty"`
+	Display   string `json:"d,omitempty"`
+	ACRValues string `json:"a,omitempty"`
+}
+
+// Pending is an identity that waits for proof of the account it is to be linked to.
+type Pending struct {
+	UserID   string         `json:"u"`
+	Identity users.Identity `json:"i"`
+	// Ways are the ids of the providers, and "password", by which the account can be proved.
+	Ways []string `json:"w,omitempty"`
+	// Proven is set once they have been: only the confirmation is missing.
+	Proven bool     `json:"p,omitempty"`
+	AMR    []string `json:"m,omitempty"`
+}
+
+// Trip is one interaction. It travels sealed and is bound to the browser it began in; nothing of it is stored.
+type Trip struct {
+	ID       string    `json:"i"`
+	Purpose  Purpose   `json:"p"`
+	ClientID string    `json:"c,omitempty"`
+	Request  Request   `json:"r,omitzero"`
+	Needs    Needs     `json:"n,omitzero"`
+	Hints    Hints     `json:"h,omitzero"`
+	Pending  *Pending  `json:"l,omitempty"`
+	Started  time.Time `json:"s"`
+}
+
+// New starts a trip.
+func New(p Purpose, now time.Time) Trip {
+	return Trip{ID: secret.New(12).Reveal(), Purpose: p, Started: now.UTC().Truncate(time.Second)}
+}
+
+// Sealer turns trips into the `tx` parameter and back. It is safe for concurrent use.
+type Sealer struct {
+	seal *secret.Sealer
+	now  func() time.Time
+}
+
+// NewSealer uses the installation's encryption keys.
+func NewSealer(s *secret.Sealer, now func() time.Time) *Sealer { return &Sealer{s, now} }
+
+const purpose = "signin-trip"
+
+type sealed struct {
+	Trip    Trip   `json:"t"`
+	Browser string `json:"b"`
+}
+
+// Seal binds a trip to the browser with the given random id.
+func (s *Sealer) Seal(t Trip, browser string) string {
+	return s.seal.Seal(purpose, Pack(sealed{t, fingerprint(browser)}))
+}
+
+// Open reverses Seal: fault.Invalid "tx_expired" for a value that does not open or is older than Lifetime, "tx_browser_mismatch" for
+// one that was sealed for another browser.
+func (s *Sealer) Open(tx, browser string) (Trip, error) {
+	var v sealed
+	plain, err := s.seal.Open(purpose, tx)
+	if err == nil {
+		err = Unpack(plain, &v)
+	}
+	if err != nil {
+		return Trip{}, fault.Wrap(err, fault.Invalid, "tx_expired", "The parameter tx of this address is incomplete or was not made here.")
+	}
+	if age := s.now().Sub(v.Trip.Started); age > Lifetime || age < -2*time.Minute {
+		return Trip{}, fault.New(fault.Invalid, "tx_expired", "This sign-in was started more than %d minutes ago.", int(Lifetime.Minutes()))
+	}
+	if browser == "" || v.Browser != fingerprint(browser) {
+		return Trip{}, fault.New(fault.Invalid, "tx_browser_mismatch", "This sign-in was started in another browser, or cookies are blocked.")
+	}
+	return v.Trip, nil
+}
+
+func fingerprint(browser string) string {
+	sum := sha256.Sum256([]byte(browser))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// Pack encodes v compactly: what travels in addresses and cookies has little room.
+func Pack(v any) []byte {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only for types that JSON cannot hold
+	}
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, flate.BestCompression) // fails for unknown levels only
+	_, _ = w.Write(plain)                              // a bytes.Buffer does not fail
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// Unpack reverses Pack. The input has been authenticated; the bound is a second fence.
+func Unpack(b []byte, v any) error {
+	plain, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(b)), 64<<10))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(plain, v)
+}

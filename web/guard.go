@@ -1,0 +1,103 @@
+package web
+
+import (
+	"context"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/broker/internal/fault"
+	"example.com/broker/sessions"
+	"example.com/broker/users"
+	"example.com/broker/verify"
+)
+
+// Guard decides whether a request may reach its handler. Name stands in the route list.
+type Guard struct {
+	Name  string
+	Check func(*gin.Context) error
+}
+
+func (g Guard) name() string {
+	if g.Name == "" {
+		return "public"
+	}
+	return g.Name
+}
+
+// By names a guard that the handler itself applies, such as the client authentication of the token endpoint.
+func By(name string) Guard { return Guard{Name: name} }
+
+// Caller is who passed a guard.
+type Caller struct {
+	User users.User
+	// Session is set where the cookie was the proof, Token where an access token was.
+	Session *sessions.Session
+	Token   *verify.Token
+}
+
+const callerKey = "web.caller"
+
+// CallerOf returns who passed the route's guard. It panics in a handler whose route has none, which is a defect.
+func CallerOf(c *gin.Context) Caller { return c.MustGet(callerKey).(Caller) }
+
+// Guards makes the guards of the broker's own routes.
+type Guards struct {
+	// Verify checks an access token whose audience is the issuer.
+	Verify func(ctx context.Context, raw string) (*verify.Token, error)
+	// Sessions loads browser sessions.
+	Sessions *sessions.Manager
+	// User returns an active user: fault.Forbidden "account_disabled" for a disabled one.
+	User func(ctx context.Context, id string) (users.User, error)
+}
+
+// Bearer demands an access token of a person.
+func (g Guards) Bearer() Guard { return Guard{"bearer", g.bearer} }
+
+// Session demands the session cookie.
+func (g Guards) Session() Guard { return Guard{"session", g.session} }
+
+// Either demands a bearer token where Authorization is present, the session cookie otherwise.
+func (g Guards) Either() Guard {
+	return Guard{"session|bearer", func(c *gin.Context) error {
+		if c.GetHeader("Authorization") != "" {
+			return g.bearer(c)
+		}
+		return g.session(c)
+	}}
+}
+
+func (g Guards) bearer(c *gin.Context) error {
+	raw, err := verify.FromRequest(c.Request)
+	if err != nil {
+		return err
+	}
+	t, err := g.Verify(c.Request.Context(), raw)
+	if err != nil {
+		return err
+	}
+	u, err := g.User(c.Request.Context(), t.Subject.ID)
+	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Forbidden) {
+		return &verify.Error{Code: verify.CodeInvalidToken, Description: "the account this token speaks for is gone or disabled"}
+	}
+	if err != nil {
+		return err
+	}
+	c.Set(callerKey, Caller{User: u, Token: t})
+	return nil
+}
+
+func (g Guards) session(c *gin.Context) error {
+	s, err := g.Sessions.Load(c.Request.Context(), SessionCookie(c))
+	if err != nil {
+		return err
+	}
+	u, err := g.User(c.Request.Context(), s.UserID)
+	if fault.Is(err, fault.NotFound) {
+		return fault.New(fault.Unauthenticated, "session_required", "The account of this session is gone. Sign in again.")
+	}
+	if err != nil {
+		return err
+	}
+	c.Set(callerKey, Caller{User: u, Session: &s})
+	return nil
+}
