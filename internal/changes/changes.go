@@ -15,14 +15,16 @@ const (
 	RevokedToken   Kind = "jti"
 	RevokedGrant   Kind = "gid"
 	RevokedSession Kind = "sid"
-	RevokedClient  Kind = "rcl"
-	RevokedKey     Kind = "kid"
+	// RevokedClient carries a Unix time in seconds: the client's tokens issued up to then are refused; 0 refuses all.
+	RevokedClient Kind = "rcl"
+	RevokedKey    Kind = "kid"
 	// UserVersion carries the user's counter: access tokens with a lower `ver` are refused.
 	UserVersion Kind = "usr"
 	// UserEpoch carries the counter at the last sign-out everywhere: sessions and grants opened below it are over.
 	UserEpoch     Kind = "epo"
 	ClientVersion Kind = "cli"
-	KeysVersion   Kind = "key"
+	// KeysVersion carries the V of the set of the signing keys whose algorithm the key names.
+	KeysVersion Kind = "key"
 )
 
 // Entry is one element of the stream. Its identity is (Kind, Key): appending it again raises Value, never lowers it.
