@@ -121,3 +121,26 @@ func Origin(raw string) string {
 	}
 	return u.Scheme + "://" + host
 }
+
+// MatchLocalhost reports whether requested is a registered http address on localhost but for the port. It is for a client of
+// `broker dev` alone: RFC 8252 §7.3 gives free ports to loopback addresses, not to the name.
+func MatchLocalhost(registered []string, requested string) bool {
+	const host = "http://localhost"
+	cut := func(u string) (string, bool) {
+		rest, ok := strings.CutPrefix(u, host)
+		if !ok {
+			return "", false
+		}
+		return cutLoopback("http://127.0.0.1" + rest)
+	}
+	got, ok := cut(requested)
+	if !ok {
+		return false
+	}
+	for _, r := range registered {
+		if want, ok := cut(r); ok && got == want {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,363 @@
+package clients
+
+import (
+	"context"
+	"maps"
+	"regexp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/broker/internal/fault"
+	"example.com/broker/internal/secret"
+	"example.com/broker/oauth"
+)
+
+// Announce appends the new version of a client to the change stream, before the row is written.
+type Announce func(ctx context.Context, clientID string, version int64) error
+
+// Options of a Service. Store, Announce and Now are required.
+type Options struct {
+	Store Store
+	// Fixed are the clients of the configuration. An id that is in the store too is a start error (see Check).
+	Fixed    []Client
+	APIs     []API
+	Announce Announce
+	Now      func() time.Time
+	// SecretGrace is how long a replaced secret still works (24 hours by default).
+	SecretGrace time.Duration
+}
+
+// Service finds, authenticates and changes clients. Reads are served from a cache that follows the change stream. It is safe for
+// concurrent use.
+type Service struct {
+	o     Options
+	fixed map[string]Client
+	apis  map[string]API
+
+	mu     sync.RWMutex
+	cached map[string]Client
+	// versions are the highest ones heard of; a cached client below it is read again.
+	versions map[string]int64
+	origins  atomic.Pointer[originSet]
+}
+
+type originSet struct {
+	all  map[string]bool
+	read time.Time
+}
+
+const (
+	cacheSize   = 10_000
+	originsFor  = time.Minute
+	secretBytes = 32
+)
+
+// NewService does not touch the store.
+func NewService(o Options) *Service {
+	if o.SecretGrace == 0 {
+		o.SecretGrace = 24 * time.Hour
+	}
+	s := &Service{o: o, fixed: map[string]Client{}, apis: map[string]API{}, cached: map[string]Client{}, versions: map[string]int64{}}
+	for _, c := range o.Fixed {
+		s.fixed[c.ID] = c
+	}
+	for _, a := range o.APIs {
+		s.apis[a.ID] = a
+	}
+	return s
+}
+
+// Check returns fault.Conflict "client_twice" if a client of the configuration is in the store too.
+func (s *Service) Check(ctx context.Context) error {
+	for _, id := range slices.Sorted(maps.Keys(s.fixed)) {
+		_, err := s.o.Store.GetClient(ctx, id)
+		switch {
+		case err == nil:
+			return fault.New(fault.Conflict, "client_twice", "Client %q is in the configuration and in the store: rename one of them.", id)
+		case !fault.Is(err, fault.NotFound):
+			return err
+		}
+	}
+	return nil
+}
+
+// Get returns a client, disabled ones too: fault.NotFound "client_unknown". A warm call does not read the store.
+func (s *Service) Get(ctx context.Context, id string) (Client, error) {
+	if c, ok := s.fixed[id]; ok {
+		return c, nil
+	}
+	if !validID.MatchString(id) {
+		return Client{}, unknown(id)
+	}
+	s.mu.RLock()
+	c, ok := s.cached[id]
+	fresh := ok && c.V >= s.versions[id]
+	s.mu.RUnlock()
+	if fresh {
+		return c, nil
+	}
+	c, err := s.o.Store.GetClient(ctx, id)
+	if err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return Client{}, unknown(id)
+		}
+		return Client{}, err
+	}
+	s.mu.Lock()
+	if len(s.cached) >= cacheSize {
+		clear(s.cached) // it refills from use; a bound matters more than the hit rate here
+	}
+	s.cached[id] = c
+	s.mu.Unlock()
+	return c, nil
+}
+
+func unknown(id string) error {
+	return fault.New(fault.NotFound, "client_unknown", "There is no client %.100q.", id)
+}
+
+// Heard takes a ClientVersion entry of the change stream.
+func (s *Service) Heard(id string, version int64) {
+	s.mu.Lock()
+	s.versions[id] = max(s.versions[id], version)
+	s.mu.Unlock()
+	s.origins.Store(nil)
+}
+
+// Enabled is Get for a client that may be used: a disabled one is fault.Forbidden "client_disabled".
+func (s *Service) Enabled(ctx context.Context, id string) (Client, error) {
+	c, err := s.Get(ctx, id)
+	if err == nil && c.Disabled {
+		return Client{}, fault.New(fault.Forbidden, "client_disabled", "The app %q is switched off.", id)
+	}
+	return c, err
+}
+
+// Credentials are what a client presented, and how.
+type Credentials struct {
+	ID     string
+	Secret secret.Value
+	Method string // one of the oauth.Auth constants
+}
+
+// Authenticate returns the client if it authenticated by the method it is registered for (RFC 6749 §2.3), otherwise an invalid_client
+// *oauth.Error that does not tell which part was wrong.
+func (s *Service) Authenticate(ctx context.Context, cr Credentials) (Client, error) {
+	c, err := s.Get(ctx, cr.ID)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return Client{}, err
+	}
+	known := err == nil && !c.Disabled
+	if !known {
+		c = Client{}
+	}
+	// Every secret is compared, also for an unknown client, so that the time taken names no client.
+	match := false
+	for i := range max(1, len(c.SecretHashes)) {
+		hash := ""
+		if i < len(c.SecretHashes) && (i == 0 || s.o.Now().Before(c.SecretGrace)) {
+			hash = c.SecretHashes[i]
+		}
+		match = secret.Equal(hash, cr.Secret) || match
+	}
+	if !known || c.AuthMethod != cr.Method || (!c.Public() && !match) {
+		e := oauth.Errorf(oauth.ErrInvalidClient, "client authentication failed: check client_id, the secret, and that the client is registered for %s", cr.Method)
+		if cr.Method == oauth.AuthClientSecretBasic {
+			e.Challenge = `Basic realm="broker"` // RFC 6749 §5.2
+		}
+		return Client{}, e
+	}
+	return c, nil
+}
+
+// MatchRedirect reports whether the address is registered for the client, see oauth.MatchRedirect.
+func (s *Service) MatchRedirect(c Client, address string) bool {
+	if oauth.MatchRedirect(c.RedirectURIs, address) {
+		return true
+	}
+	return c.LoopbackAnyPort && oauth.MatchLocalhost(c.RedirectURIs, address)
+}
+
+// MatchPostLogout reports whether the address is registered for return after sign-out, byte for byte (OpenID Connect RP-Initiated
+// Logout §3), but for the demo client's free port.
+func (s *Service) MatchPostLogout(c Client, address string) bool {
+	return slices.Contains(c.PostLogoutRedirectURIs, address) || (c.LoopbackAnyPort && oauth.MatchLocalhost(c.PostLogoutRedirectURIs, address))
+}
+
+// OriginsOf returns the origins whose pages may read answers meant for the client.
+func (s *Service) OriginsOf(c Client) []string {
+	if c.Origins != nil {
+		return c.Origins
+	}
+	var out []string
+	for _, u := range c.RedirectURIs {
+		if o := oauth.Origin(u); o != "" && !slices.Contains(out, o) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// AllowedOrigin reports whether any enabled client has the origin. The answer may be a minute old for clients changed elsewhere.
+func (s *Service) AllowedOrigin(ctx context.Context, origin string) bool {
+	now := s.o.Now()
+	set := s.origins.Load()
+	if set == nil || now.Sub(set.read) > originsFor {
+		set = &originSet{all: map[string]bool{}, read: now}
+		all, err := s.All(ctx)
+		if err != nil {
+			return false
+		}
+		for _, c := range all {
+			if c.Disabled {
+				continue
+			}
+			for _, o := range s.OriginsOf(c) {
+				set.all[o] = true
+			}
+		}
+		s.origins.Store(set)
+	}
+	return set.all[origin]
+}
+
+// All returns every client, those of the configuration first.
+func (s *Service) All(ctx context.Context) ([]Client, error) {
+	var out []Client
+	for _, id := range slices.Sorted(maps.Keys(s.fixed)) {
+		out = append(out, s.fixed[id])
+	}
+	after := ""
+	for {
+		page, err := s.o.Store.ListClients(ctx, after, 500)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, page...)
+		if len(page) < 500 {
+			return out, nil
+		}
+		after = page[len(page)-1].ID
+	}
+}
+
+// API returns a configured API by id.
+func (s *Service) API(id string) (API, bool) {
+	a, ok := s.apis[id]
+	return a, ok
+}
+
+// APIFor returns the API whose audience is the resource indicator (RFC 8707 §2), if the client may ask for it; its id will do too.
+func (s *Service) APIFor(c Client, resource string) (API, error) {
+	for _, id := range c.APIs {
+		if a, ok := s.apis[id]; ok && (a.Audience == resource || a.ID == resource) {
+			return a, nil
+		}
+	}
+	return API{}, oauth.Errorf(oauth.ErrInvalidTarget, "resource %.200q is not an API this client may ask for", resource)
+}
+
+// ScopesOf returns every scope the client may ask for.
+func (s *Service) ScopesOf(c Client) oauth.Scopes {
+	if c.Scopes != nil {
+		return c.Scopes
+	}
+	out := oauth.Scopes{oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeAddress, oauth.ScopePhone, oauth.ScopeOfflineAccess, oauth.ScopeRoles}
+	for _, id := range c.APIs {
+		for _, v := range s.apis[id].Scopes {
+			if !out.Has(v) {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
+var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,99}$`)
+
+// Validate lists everything that is wrong with a client's registration. Each problem names the field, what was received and a fix.
+func (s *Service) Validate(c Client) []Problem { return Validate(c, s.apis) }
+
+// Problem is one thing wrong with a registration.
+type Problem struct{ Field, Text string }
+
+// Create registers a client and returns its secret, which is shown only here ("" for a public client). fault.Invalid lists what is
+// wrong; fault.Conflict "client_exists".
+func (s *Service) Create(ctx context.Context, c Client) (Client, secret.Value, error) {
+	if err := invalid(s.Validate(c)); err != nil {
+		return Client{}, "", err
+	}
+	if _, ok := s.fixed[c.ID]; ok {
+		return Client{}, "", fault.New(fault.Conflict, "client_exists", "Client %q is defined by the configuration.", c.ID)
+	}
+	var key secret.Value
+	if !c.Public() {
+		key = secret.New(secretBytes)
+		c.SecretHashes = []string{secret.Hash(key)}
+	}
+	c.CreatedAt = s.o.Now().UTC().Truncate(time.Millisecond)
+	c.V = 1
+	if err := s.o.Announce(ctx, c.ID, c.V); err != nil {
+		return Client{}, "", err
+	}
+	if err := s.o.Store.InsertClient(ctx, c); err != nil {
+		return Client{}, "", err
+	}
+	return c, key, nil
+}
+
+// RotateSecret gives the client a new secret and lets the old one work for SecretGrace. fault.Conflict "client_readonly" for a client
+// of the configuration, fault.Invalid "client_public" for one without credentials.
+func (s *Service) RotateSecret(ctx context.Context, id string) (Client, secret.Value, error) {
+	key := secret.New(secretBytes)
+	c, err := s.Change(ctx, id, func(c *Client) error {
+		if c.Public() {
+			return fault.New(fault.Invalid, "client_public", "Client %q is public: it has no secret to rotate.", id)
+		}
+		c.SecretHashes = append([]string{secret.Hash(key)}, c.SecretHashes[:min(1, len(c.SecretHashes))]...)
+		c.SecretGrace = s.o.Now().Add(s.o.SecretGrace).UTC().Truncate(time.Millisecond)
+		return nil
+	})
+	return c, key, err
+}
+
+// Change applies edit to the stored client by compare-and-swap, trying again if somebody else was faster.
+func (s *Service) Change(ctx context.Context, id string, edit func(*Client) error) (Client, error) {
+	if _, ok := s.fixed[id]; ok {
+		return Client{}, fault.New(fault.Conflict, "client_readonly", "Client %q is defined by the configuration: change it there.", id)
+	}
+	for {
+		c, err := s.o.Store.GetClient(ctx, id)
+		if err != nil {
+			return Client{}, err
+		}
+		if err := edit(&c); err != nil {
+			return Client{}, err
+		}
+		if err := invalid(s.Validate(c)); err != nil {
+			return Client{}, err
+		}
+		if err := s.o.Announce(ctx, id, c.V+1); err != nil {
+			return Client{}, err
+		}
+		err = s.o.Store.ReplaceClient(ctx, c)
+		if fault.Is(err, fault.Conflict) {
+			continue
+		}
+		c.V++
+		return c, err
+	}
+}
+
+func invalid(problems []Problem) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	text := ""
+	for _, p := range problems {
+		text += "; " + p.Field + " " + p.Text
+	}
+	return fault.New(fault.Invalid, "client_invalid", "The client cannot be registered: %s.", text[2:])
+}
