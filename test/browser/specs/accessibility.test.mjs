@@ -1,0 +1,113 @@
+// axe finds nothing to complain about, on any page, light or dark, on a desk or in a hand; and no page scrolls sideways.
+
+import assert from 'node:assert/strict';
+import axe from 'axe-core';
+import { after } from 'node:test';
+import { desktop, phone, scenario } from '../lib/browser.mjs';
+import { authorizationRequest } from '../lib/client.mjs';
+import { provider } from '../lib/config.mjs';
+import { startUpstream } from '../lib/oidc-upstream.mjs';
+import { openSignIn, people, signedIn, way } from '../lib/pages.mjs';
+import { freePort } from '../lib/ports.mjs';
+import { suite } from '../lib/suite.mjs';
+
+let upstream;
+const s = suite({
+  prepare: async () => {
+    const port = await freePort();
+    upstream = await startUpstream({ redirectURI: `http://localhost:${port}/callback/acme` });
+    return { port, config: provider('acme', upstream) };
+  },
+});
+after(() => upstream?.stop());
+
+/** Each page by its name, and the way to it. */
+const pages = {
+  'demo app, signed out': async (page) => {
+    await page.goto(s.broker.dev.demo_url);
+    await page.locator('#signin').waitFor();
+  },
+  'demo app, signed in': async (page) => {
+    await openSignIn(page, s.broker);
+    await way.password(page, s.broker.user('alice'));
+    await signedIn(page, s.broker);
+  },
+  'sign-in': (page) => openSignIn(page, s.broker),
+  'sign-in after a wrong password': async (page) => {
+    await openSignIn(page, s.broker);
+    await way.password(page, { username: 'alice', password: 'not the password' });
+    await page.locator('#error-summary').waitFor();
+  },
+  'sign-in after a cancel': async (page) => {
+    await openSignIn(page, s.broker);
+    await page.locator('#provider-github').click();
+    await page.locator('button#cancel').click();
+    await page.locator('#signin-form').waitFor();
+  },
+  'people of the local GitHub': async (page) => {
+    await openSignIn(page, s.broker);
+    await page.locator('#provider-github').click();
+    await people(page);
+  },
+  'people of the local Google': async (page) => {
+    await openSignIn(page, s.broker);
+    await page.locator('#provider-google').click();
+    await people(page);
+  },
+  'prove the way you sign in already': async (page) => {
+    await prove(page, 'bob');
+  },
+  'confirm the link': async (page) => {
+    await prove(page, 'root');
+    await way.password(page, s.broker.user('root'));
+    await page.locator('#link-confirm').waitFor();
+  },
+  'error': async (page) => {
+    const request = await authorizationRequest(s.broker, 'demo-spa');
+    request.url.searchParams.set('client_id', 'nobody');
+    await page.goto(request.url.href);
+    await page.locator('#error-code').waitFor();
+  },
+  'signed in at the broker': async (page) => {
+    await pages['demo app, signed in'](page);
+    await page.goto(`${s.broker.issuer}/dashboard`);
+  },
+  'sign-out': async (page) => {
+    await pages['demo app, signed in'](page);
+    await page.goto(`${s.broker.issuer}/end_session`);
+    await page.locator('#signout-confirm').waitFor();
+  },
+  'signed out': async (page) => {
+    await pages['sign-out'](page);
+    await page.locator('#signout-confirm').click();
+    await page.waitForLoadState();
+  },
+};
+
+async function prove(page, username) {
+  const login = `${username}-at-acme`;
+  upstream.accounts[login] = { email: s.broker.user(username).email, email_verified: true };
+  await openSignIn(page, s.broker);
+  await way.oidc(page, 'acme', login);
+  await page.locator('#prove-form').waitFor();
+}
+
+for (const [name, visit] of Object.entries(pages)) {
+  for (const colorScheme of ['light', 'dark']) {
+    for (const [size, viewport] of Object.entries({ desktop, phone })) {
+      scenario(`${name}, ${colorScheme}, ${size}`, s, { colorScheme, viewport }, async ({ page, problems }) => {
+        problems.allow(/status of 4\d\d/);
+        await visit(page);
+        await page.evaluate(axe.source);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+        assert.deepEqual(violations.map(inWords), []);
+        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        assert.ok(sideways <= 0, `${sideways} px wider than the window`);
+      });
+    }
+  }
+}
+
+function inWords({ id, help, nodes }) {
+  return `${id}: ${help}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`;
+}
