@@ -1,4 +1,3 @@
-// Package keys owns the signing keys: which one signs, which are published, when they turn. Private parts are sealed at rest.
 package keys
 
 import (
@@ -11,8 +10,9 @@ type Key struct {
 	KID     string `json:"kid" bson:"kid"`       // RFC 7638 thumbprint
 	Private string `json:"-" bson:"private"`     // PKCS #8, sealed for the purpose "signing-key"
 	Public  []byte `json:"public" bson:"public"` // PKIX DER
-	// Published is when it entered the JWKS, SignsFrom when it may sign, RetiredAt when its successor took over (zero: not yet),
-	// Until when it leaves the JWKS (zero: not set).
+	// Published is when it entered the JWKS, SignsFrom when it may sign, RetiredAt when its successor takes over (zero: it has none
+	// yet), Until when it leaves the JWKS, which is when the last token it may have signed is dead (zero as RetiredAt is). UTC
+	// milliseconds.
 	Published time.Time `json:"published" bson:"published"`
 	SignsFrom time.Time `json:"signs_from" bson:"signs_from"`
 	RetiredAt time.Time `json:"retired_at,omitzero" bson:"retired_at,omitempty"`
