@@ -1,7 +1,7 @@
 package local
 
 import (
-	"hash/fnv"
+	"crypto/sha256"
 	"image"
 	"image/color"
 	"image/png"
@@ -12,16 +12,13 @@ import (
 // the picture addresses in profiles lead to a picture.
 func serveAvatar(w http.ResponseWriter, r *http.Request) {
 	const cells, size = 6, 16
-	sum := fnv.New64a()
-	_, _ = sum.Write([]byte(r.URL.Path))
-	bits := sum.Sum64()
-
-	ink := color.RGBA{R: uint8(40 + bits%120), G: uint8(40 + bits>>8%120), B: uint8(40 + bits>>16%120), A: 255}
+	sum := sha256.Sum256([]byte(r.URL.Path))
+	ink := color.RGBA{R: 40 + sum[0]%120, G: 40 + sum[1]%120, B: 40 + sum[2]%120, A: 255}
 	img := image.NewPaletted(image.Rect(0, 0, cells*size, cells*size), color.Palette{color.RGBA{R: 240, G: 240, B: 240, A: 255}, ink})
 	for y := range cells * size {
 		for x := range cells * size {
 			column := min(x/size, cells-1-x/size) // mirrored, which looks like a face
-			if bits>>(uint(y/size*cells/2+column)+20)&1 == 1 {
+			if sum[3+y/size*cells/2+column]&1 == 1 {
 				img.SetColorIndex(x, y, 1)
 			}
 		}

@@ -148,13 +148,14 @@ func (g *GitHub) registered(raw string) bool {
 	})
 }
 
-// below is GitHub's rule for callback addresses, without its subdomains.
+// below is GitHub's rule for callback addresses, without its subdomains. Dots
+// and backslashes, by which a browser could leave the directory, are refused.
 func below(asked, known *url.URL) bool {
 	samePort := asked.Port() == known.Port() || loopback(known.Hostname())
 	directory := strings.TrimSuffix(known.EscapedPath(), "/") + "/"
 	return asked.Scheme == known.Scheme && asked.Hostname() == known.Hostname() && samePort &&
 		(asked.EscapedPath() == known.EscapedPath() || strings.HasPrefix(asked.EscapedPath(), directory)) &&
-		!strings.Contains(asked.Path, "/.")
+		!strings.Contains(asked.Path, "/.") && !strings.Contains(asked.Path, `\`)
 }
 
 // parseGitHubScopes splits at blanks and commas, both of which GitHub takes,

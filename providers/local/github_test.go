@@ -136,6 +136,7 @@ func TestGitHubAuthorizeErrors(t *testing.T) {
 		{"a sibling that starts with the path is no subdirectory", registered, []string{"redirect_uri", callback + "evil"}, 303, callback + "?" + mismatch},
 		{"dots do not climb out of the path", registered, []string{"redirect_uri", callback + "/../x"}, 303, callback + "?" + mismatch},
 		{"encoded dots do not climb out of the path", registered, []string{"redirect_uri", callback + "/%2e%2e/x"}, 303, callback + "?" + mismatch},
+		{"backslashes do not climb out of the path", registered, []string{"redirect_uri", callback + `/x\..\..\y`}, 303, callback + "?" + mismatch},
 		{"PKCE without a method means plain and is refused", nil, []string{"code_challenge", challengeOf("x")}, 303, "error=invalid_request"},
 		{"PKCE plain is refused", nil, []string{"code_challenge", challengeOf("x"), "code_challenge_method", "plain"}, 303, "error=invalid_request"},
 		{"a challenge of the wrong length is refused", nil, []string{"code_challenge", "short", "code_challenge_method", "S256"}, 303, "error=invalid_request"},

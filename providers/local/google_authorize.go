@@ -41,7 +41,7 @@ func (g *Google) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rows := hintedFirst(g.People(), func(i int) bool { return asked.hints(g.people[i]) })
-	g.picker(w, r, asked.redirectURI, asked.scopes, rows)
+	g.picker(w, r, asked.redirectURI, strings.Fields(r.URL.Query().Get("scope")), rows)
 }
 
 // hints says whether the request names the person, by address, sub or domain.
