@@ -150,7 +150,11 @@ func (e *PageError) Error() string { return e.Err.Error() }
 func (e *PageError) Unwrap() error { return e.Err }
 
 func (e *Edge) errorPage(c *gin.Context, err error, p problem) {
-	page := pages.Error{Code: p.code, Message: p.detail, RequestID: RequestID(c), RetryAfter: time.Duration(p.retryAfter) * time.Second}
+	page := pages.Error{
+		Code:    p.code,
+		Facts:   pages.Facts{RequestID: RequestID(c), RetryAfter: time.Duration(p.retryAfter) * time.Second},
+		Details: []pages.Detail{{Name: "What was wrong", Value: p.detail}},
+	}
 	if pe, ok := errors.AsType[*PageError](err); ok && pe.Fill != nil {
 		pe.Fill(&page)
 	}
@@ -185,3 +189,16 @@ func Page(c *gin.Context, code int, page pages.Page) error {
 	c.Data(code, "text/html; charset=utf-8", []byte(buf.String()))
 	return nil
 }
+
+// Shown returns the status and the facts with which a page of another package shows err, and sends Retry-After where it belongs.
+func Shown(c *gin.Context, err error) (int, pages.Facts) {
+	p := classify(err)
+	if p.retryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	Log(c).Info("refused", "route", c.FullPath(), "status", p.status, "code", p.code, "cause", p.cause.Error())
+	return p.status, pages.Facts{RequestID: RequestID(c), RetryAfter: time.Duration(p.retryAfter) * time.Second}
+}
+
+// Message returns the text of err that may be shown.
+func Message(err error) string { return classify(err).detail }
