@@ -67,7 +67,7 @@ func (g Guards) Either() Guard {
 }
 
 func (g Guards) bearer(c *gin.Context) error {
-	raw, err := verify.FromRequest(c.Request)
+	raw, err := verify.BearerToken(c.Request)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,135 @@
+// Package account is what a signed-in person sees and does about themselves: /me, /dashboard, and the ways out of a session.
+package account
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/broker/internal/fault"
+	"example.com/broker/lifecycle"
+	"example.com/broker/providers"
+	"example.com/broker/sessions"
+	"example.com/broker/tokens"
+	"example.com/broker/users"
+	"example.com/broker/web"
+	"example.com/broker/web/pages"
+)
+
+// Deps are what the endpoints stand on. All are required.
+type Deps struct {
+	Guards    web.Guards
+	Users     *users.Service
+	Sessions  *sessions.Manager
+	Lifecycle *lifecycle.Service
+	Grants    *tokens.Grants
+	Providers *providers.Registry
+	Now       func() time.Time
+}
+
+type endpoints struct{ Deps }
+
+// Routes returns the routes of this package.
+func Routes(d Deps) []web.Route {
+	e := &endpoints{d}
+	return []web.Route{
+		{Method: http.MethodGet, Path: "/", Lane: web.Browser, Handle: e.home},
+		{Method: http.MethodGet, Path: "/me", Lane: web.API, Guard: d.Guards.Bearer(), CORS: web.ClientCORS, Handle: e.me},
+		{Method: http.MethodGet, Path: "/dashboard", Lane: web.Browser, Guard: web.By("session"), Handle: e.dashboard},
+		{Method: http.MethodPost, Path: "/logout", Lane: web.Browser, Guard: web.By("session|bearer"), CORS: web.ClientCORS, Handle: e.logout},
+	}
+}
+
+func (e *endpoints) home(c *gin.Context) error { return web.SeeOther(c, web.Path(c, "/dashboard")) }
+
+// me answers with the caller of an access token.
+func (e *endpoints) me(c *gin.Context) error {
+	who := web.CallerOf(c)
+	s := who.Token.Subject
+	c.JSON(http.StatusOK, gin.H{
+		"sub": s.ID, "username": who.User.Username, "name": who.User.Name, "email": who.User.Email, "email_verified": who.User.EmailVerified,
+		"roles": s.Roles, "scope": s.Scopes.String(), "client_id": s.ClientID,
+	})
+	return nil
+}
+
+// dashboard shows who is signed in. Somebody who is not is sent to the sign-in page, or told 401 where Accept asks for JSON.
+func (e *endpoints) dashboard(c *gin.Context) error {
+	if err := e.Guards.Session().Check(c); err != nil {
+		if web.WantsJSON(c) || !unauthenticated(err) {
+			return err
+		}
+		return web.SeeOther(c, web.Path(c, "/login"))
+	}
+	who := web.CallerOf(c)
+	if web.WantsJSON(c) {
+		c.JSON(http.StatusOK, gin.H{
+			"sub": who.User.ID, "username": who.User.Username, "name": who.User.Name, "email": who.User.Email,
+			"roles": who.User.Roles(e.Now()), "session": gin.H{"auth_time": who.Session.AuthTime.Unix(), "expires_at": who.Session.IdleUntil.Unix()},
+		})
+		return nil
+	}
+	u := who.User
+	p := pages.SignedIn{
+		Account: pages.Account{Name: firstOf(u.Name, u.Username, u.Email), Detail: firstOf(u.Email, u.Username)},
+		Email:   u.Email, Verified: u.EmailVerified, Username: u.Username, UserID: u.ID, Password: u.Password != "",
+		Since: who.Session.AuthTime, Until: who.Session.Until,
+	}
+	now := e.Now()
+	for _, g := range u.Grants {
+		if g.Until.IsZero() || now.Before(g.Until) {
+			p.Roles = append(p.Roles, pages.Role{Name: g.Role, Source: string(g.Source)})
+		}
+	}
+	for _, l := range u.Identities {
+		i := pages.Identity{Provider: l.Provider, Handle: firstOf(l.Handle, l.Email), Linked: l.LinkedAt}
+		if up, err := e.Providers.Get(l.Provider); err == nil {
+			i.Provider, i.Kind = up.Config().Name, up.Config().Kind
+		}
+		p.Identities = append(p.Identities, i)
+	}
+	return web.Page(c, http.StatusOK, p)
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// logout ends the session of the cookie, or revokes the bearer token it is called with. A browser without a session is signed out
+// already, which is what it asked for.
+func (e *endpoints) logout(c *gin.Context) error {
+	if c.GetHeader("Authorization") != "" {
+		if err := e.Guards.Bearer().Check(c); err != nil {
+			return err
+		}
+		t := web.CallerOf(c).Token
+		if err := e.Grants.RevokeAccess(c.Request.Context(), t.Claims.ID, t.Claims.ExpiresAt); err != nil {
+			return err
+		}
+		c.Status(http.StatusNoContent)
+		return nil
+	}
+	s, err := e.Sessions.Load(c.Request.Context(), web.SessionCookie(c))
+	switch {
+	case err == nil:
+		if err := e.Lifecycle.EndSession(c.Request.Context(), s); err != nil {
+			return err
+		}
+	case !unauthenticated(err):
+		return err
+	}
+	web.DropSessionCookie(c)
+	if web.WantsJSON(c) {
+		c.Status(http.StatusNoContent)
+		return nil
+	}
+	return web.Page(c, http.StatusOK, pages.SignedOut{})
+}
+
+func unauthenticated(err error) bool { return fault.Is(err, fault.Unauthenticated) }

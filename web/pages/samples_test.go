@@ -1,0 +1,147 @@
+package pages_test
+
+import (
+	"time"
+
+	"example.com/broker/web/pages"
+)
+
+// sample is one page in one state.
+type sample struct {
+	name string
+	page pages.Page
+	// ids must be in the page.
+	ids []string
+}
+
+func at(day, hour int) time.Time { return time.Date(2026, time.November, day, hour, 3, 0, 0, time.UTC) }
+
+// empties is each page with nothing in its view model.
+func empties() []sample {
+	return []sample{
+		{"signin", pages.SignIn{}, nil},
+		{"prove", pages.Prove{}, nil},
+		{"link", pages.ConfirmLink{}, []string{"link-form", "link-confirm", "link-cancel"}},
+		{"signout", pages.SignOut{}, []string{"signout-form", "signout-confirm", "signout-cancel"}},
+		{"signedout", pages.SignedOut{}, []string{"signedout-again"}},
+		{"signedin", pages.SignedIn{}, []string{"whoami", "roles", "identities", "signout-form", "signout-submit"}},
+		{"register", pages.Register{}, []string{"register-form", "email", "password", "password-toggle", "register-submit", "signin-link"}},
+		{"consent", pages.Consent{}, []string{"consent-form", "scopes", "consent-allow", "consent-cancel"}},
+		{"handoff", pages.FormPost{}, nil},
+		{"return", pages.Return{}, []string{"return-stay"}},
+		{"error", pages.Error{}, []string{"error-title", "error-code", "error-action"}},
+	}
+}
+
+// samples is each page with everything, and the states a person meets.
+func samples() []sample {
+	tx := []pages.Field{{Name: "tx", Value: "v1.Zm9vYmFy"}}
+	google := pages.Provider{ID: "google", Name: "Google", Kind: "google"}
+	github := pages.Provider{ID: "github", Name: "GitHub", Kind: "github"}
+	acme := pages.Provider{ID: "acme", Name: "Acme Workforce", Kind: "oidc"}
+	used := github
+	used.LastUsed = true
+	jo := &pages.Account{Name: "Jo Doe", Detail: "j•••@example.org"}
+	back := &pages.Action{URL: "/login/cancel", Post: true, Hidden: tx}
+	newID := pages.Identity{Provider: "GitHub", Kind: "github", Handle: "jo-doe", Linked: at(2, 9), LastUsed: at(24, 6)}
+	oldID := pages.Identity{Provider: "Google", Kind: "google", Handle: "jo@example.org", Linked: at(1, 9)}
+	request := pages.Facts{App: "Orders", Provider: "GitHub", RequestID: "req_01hf7zq9w3b2", RetryAfter: 215 * time.Second}
+	signIn := pages.SignIn{
+		App: "Orders", Hidden: tx, Providers: []pages.Provider{google, used, acme}, Password: true, Register: true, Cancel: back,
+	}
+	with := func(change func(*pages.SignIn)) pages.SignIn {
+		p := signIn
+		change(&p)
+		return p
+	}
+	signInIDs := []string{
+		"app-name", "provider-google", "provider-github", "provider-acme", "signin-form", "username", "password", "password-toggle",
+		"signin-submit", "register-link", "cancel",
+	}
+	return []sample{
+		{"signin", signIn, signInIDs},
+		{"signin-wrong", with(func(p *pages.SignIn) {
+			p.Username, p.Notice = "jo@example.org", &pages.Notice{Code: "credentials_invalid"}
+		}), append([]string{"error-summary", "password-error"}, signInIDs...)},
+		{"signin-limited", with(func(p *pages.SignIn) {
+			p.Username, p.Notice = "jo@example.org", &pages.Notice{Code: "rate_limited", Facts: request}
+		}), append([]string{"notice"}, signInIDs...)},
+		{"signin-down", with(func(p *pages.SignIn) {
+			p.Notice = &pages.Notice{Code: "upstream_unavailable", Facts: request}
+		}), append([]string{"notice"}, signInIDs...)},
+		{"signin-returning", with(func(p *pages.SignIn) {
+			p.Account, p.UseAnother = jo, &pages.Action{URL: "/login", Hidden: append(tx, pages.Field{Name: "account", Value: "other"})}
+			p.Providers, p.Password, p.Register = nil, false, false
+		}), []string{"continue-as", "continue-submit", "use-another", "cancel"}},
+		{"signin-all", with(func(p *pages.SignIn) {
+			p.Account, p.UseAnother = jo, &pages.Action{URL: "/login"}
+			p.Notice = &pages.Notice{Code: pages.NoticeFresh, Facts: request}
+			p.Cancel = &pages.Action{URL: "https://orders.example.com/?error=access_denied"}
+		}), append([]string{"continue-as", "use-another", "notice"}, signInIDs...)},
+		{"prove", pages.Prove{
+			App: "Orders", New: newID, Hidden: tx, Providers: []pages.Provider{google}, Cancel: back,
+		}, []string{"prove-google", "cancel"}},
+		{"prove-password", pages.Prove{
+			App: "Orders", New: newID, Hidden: tx, Providers: []pages.Provider{google}, Password: true, Username: "jo@example.org",
+			FixedUsername: true, Cancel: back, Notice: &pages.Notice{Code: "credentials_invalid"},
+		}, []string{"prove-google", "prove-form", "username", "password", "password-toggle", "prove-submit", "error-summary"}},
+		{"link", pages.ConfirmLink{
+			App: "Orders", Account: pages.Account{Name: "Jo Doe", Detail: "jo@example.org"}, Ways: []pages.Identity{oldID}, New: newID,
+			Hidden: tx,
+		}, []string{"link-form", "link-confirm", "link-cancel"}},
+		{"signout", pages.SignOut{
+			App: "Orders", Account: jo, Hidden: tx, Notice: &pages.Notice{Code: "logout_invalid"},
+		}, []string{"signout-form", "signout-confirm", "signout-cancel", "app-name"}},
+		{"signout-link", pages.SignOut{App: "Orders", Stay: &pages.Action{URL: "/dashboard"}}, []string{"signout-cancel"}},
+		{"signedout", pages.SignedOut{
+			App: "Orders", Back: &pages.Action{URL: "https://orders.example.com/"},
+		}, []string{"signedout-back", "signedout-again"}},
+		{"signedin", pages.SignedIn{
+			Account: pages.Account{Name: "Jo Doe", Detail: "jo@example.org"}, Email: "jo@example.org", Verified: true, Username: "jo",
+			UserID: "usr_01930f6a-7b1c-7def-8a3b-5c9d1e2f3a4b", Since: at(24, 6), Until: at(24, 18), Hidden: tx, Password: true,
+			Roles:      []pages.Role{{Name: "editor", Source: "rule “staff”"}, {Name: "viewer", Source: "default"}},
+			Identities: []pages.Identity{oldID, newID},
+			Notice:     &pages.Notice{Code: pages.NoticeLinked, Facts: request},
+		}, []string{"whoami", "roles", "identities", "signout-form", "signout-submit", "notice"}},
+		{"register", pages.Register{
+			App: "Orders", Hidden: tx, AskUsername: true, Email: "jo@example.org", Username: "jo doe", Cancel: back,
+			Notice: &pages.Notice{Code: "registration_invalid"},
+			Errors: []pages.FieldError{
+				{Field: "email", Code: pages.EmailTaken},
+				{Field: "username", Code: pages.UsernameBad},
+				{Field: "password", Code: pages.PasswordShort},
+			},
+		}, []string{"register-form", "email", "username", "password", "password-toggle", "register-submit", "signin-link", "error-summary"}},
+		{"register-fresh", pages.Register{App: "Orders", Hidden: tx, Cancel: back}, []string{"register-form", "email", "password"}},
+		{"consent", pages.Consent{
+			App: "Print Shop", Host: "print.example.net", Unverified: true, RedirectURI: "https://print.example.net/cb?x=1", Account: jo,
+			UseAnother: &pages.Action{URL: "/login"}, Hidden: tx,
+			Scopes: append(pages.DescribeScopes([]string{"openid", "profile", "email", "offline_access"}, ""),
+				pages.Scope{Name: "orders:read", Text: "Read your orders", API: "Orders API", New: true},
+				pages.Scope{Name: "orders:write", Text: "Place orders", API: "Orders API", New: true, Risk: "It can spend your money."}),
+		}, []string{"consent-form", "app-name", "scopes", "redirect-host", "consent-allow", "consent-cancel", "use-another"}},
+		{"handoff", pages.FormPost{
+			App: "Orders", RedirectURI: "https://orders.example.com/callback",
+			Fields: []pages.Field{{Name: "code", Value: "g1.s3cret"}, {Name: "state", Value: "a b&c"}, {Name: "iss", Value: "https://id.example.org"}},
+		}, []string{"handoff", "handoff-submit", "redirect-host"}},
+		{"return", pages.Return{
+			App: "Print Shop", URL: "https://print.example.net/cb?error=invalid_scope&state=xyz", Code: "request_invalid",
+			RequestID: "req_01hf7zq9w3b2", Facts: request,
+		}, []string{"return-host", "return-continue", "return-stay", "details", "error-code", "request-id"}},
+		{"error", pages.Error{
+			Code: "tx_expired", Facts: request, Next: &pages.Action{URL: "https://orders.example.com/login"}, Other: back,
+			Details: []pages.Detail{{Name: "Started", Value: "2026-11-24T06:03:00Z"}, {Name: "Limit", Value: "10 minutes"}},
+		}, []string{"error-title", "error-code", "request-id", "request-copy", "error-action", "error-other", "details"}},
+		{"error-redirect", pages.Error{
+			Code: "redirect_unregistered", Facts: request, Full: true,
+			Redirect: &pages.RedirectMismatch{
+				Received:   "http://localhost:5174/callback/",
+				Registered: []string{"https://orders.example.com/callback", "http://localhost:5173/callback"},
+			},
+		}, []string{"error-title", "error-code", "request-id", "error-action", "details", "redirect-diff"}},
+		{"error-unavailable", pages.Error{
+			Code: "unavailable", Facts: request, Next: &pages.Action{URL: "/login", Post: true, Hidden: tx},
+		}, []string{"error-action", "error-code"}},
+		{"error-allowed", pages.Error{Code: "upstream_not_allowed", Facts: request}, []string{"error-action"}},
+	}
+}
