@@ -45,6 +45,12 @@ export async function pick(page, person) {
   return person;
 }
 
+/** Answers the page that asks for the password of the account one has already. */
+export async function provePassword(page, password) {
+  await page.locator('#prove-form #password').fill(password);
+  await page.locator('#prove-form button[type=submit]').click();
+}
+
 /** Signs in at the oidc-provider package's development pages. */
 export async function answerUpstream(page, login) {
   await page.locator('input[name=login]').fill(login);

@@ -7,7 +7,7 @@ import { desktop, phone, scenario } from '../lib/browser.mjs';
 import { authorizationRequest } from '../lib/client.mjs';
 import { provider } from '../lib/config.mjs';
 import { startUpstream } from '../lib/oidc-upstream.mjs';
-import { openSignIn, people, signedIn, way } from '../lib/pages.mjs';
+import { openSignIn, people, provePassword, signedIn, way } from '../lib/pages.mjs';
 import { freePort } from '../lib/ports.mjs';
 import { suite } from '../lib/suite.mjs';
 
@@ -59,7 +59,7 @@ const pages = {
   },
   'confirm the link': async (page) => {
     await prove(page, 'root');
-    await way.password(page, s.broker.user('root'));
+    await provePassword(page, s.broker.user('root').password);
     await page.locator('#link-confirm').waitFor();
   },
   'error': async (page) => {

@@ -6,7 +6,7 @@ import { after } from 'node:test';
 import { scenario } from '../lib/browser.mjs';
 import { provider } from '../lib/config.mjs';
 import { startUpstream } from '../lib/oidc-upstream.mjs';
-import { openSignIn, pick, signedIn, signOut, way } from '../lib/pages.mjs';
+import { openSignIn, pick, provePassword, signedIn, signOut, way } from '../lib/pages.mjs';
 import { freePort } from '../lib/ports.mjs';
 import { suite } from '../lib/suite.mjs';
 
@@ -79,11 +79,9 @@ scenario('the account has a password: a wrong one proves nothing, the right one 
 
   await arriveAtProof(browser, 'oidc', 'acme', 'alice-at-acme');
   await page.locator('#prove-form').waitFor();
-  await page.locator('#password').fill('not the password');
-  await page.locator('#prove-form').getByRole('button').last().click();
+  await provePassword(page, 'not the password');
   await page.locator('#error-summary').waitFor();
-  await page.locator('#password').fill(alice.password);
-  await page.locator('#prove-form').getByRole('button').last().click();
+  await provePassword(page, alice.password);
   await page.locator('#link-confirm').click();
   const linked = await signedIn(page, s.broker);
   assert.deepEqual(linked.access.roles, alice.roles);
