@@ -52,12 +52,11 @@ func Database(tb testing.TB) string {
 	return name
 }
 
-// DatabaseURI returns the server's address with a fresh database in its path, as Database makes it: all that a broker
-// process needs to be told.
-func DatabaseURI(tb testing.TB) string {
+// Env returns the settings that make a broker process use a fresh database of the test server; Database says what becomes of
+// it. Processes that are given the same settings are replicas of each other.
+func Env(tb testing.TB) []string {
 	tb.Helper()
-	name := Database(tb)
-	return withDatabase(URI(tb), name)
+	return []string{"BROKER_STORE__MONGO__URI=" + URI(tb), "BROKER_STORE__MONGO__DATABASE=" + Database(tb)}
 }
 
 // Client connects to the server for the length of the test.
@@ -117,28 +116,4 @@ func uriParts(uri string) (scheme, user, hosts, database, query string) {
 		user, hosts = hosts[:at+1], hosts[at+1:]
 	}
 	return scheme, user, hosts, database, query
-}
-
-// withDatabase puts a database into an address. An account of the server is still looked up where it was: in the database
-// the address named before, or in admin.
-func withDatabase(uri, name string) string {
-	scheme, user, hosts, database, query := uriParts(uri)
-	if user != "" && !strings.Contains(query, "authSource=") {
-		if database == "" {
-			database = "admin"
-		}
-		query = join(query, "authSource="+database)
-	}
-	uri = scheme + "://" + user + hosts + "/" + name
-	if query != "" {
-		uri += "?" + query
-	}
-	return uri
-}
-
-func join(query, option string) string {
-	if query == "" {
-		return option
-	}
-	return query + "&" + option
 }

@@ -14,44 +14,37 @@ import (
 )
 
 func TestAddressesKeepWhatTheyNeed(t *testing.T) {
-	const database, host = "fresh", "127.0.0.1:9"
+	const host = "127.0.0.1:9"
 	tests := []struct {
-		rule, uri, withDatabase, throughHost, firstHost string
+		rule, uri, throughHost, firstHost string
 	}{
 		{
 			"a plain address",
 			"mongodb://127.0.0.1:27017",
-			"mongodb://127.0.0.1:27017/fresh",
 			"mongodb://127.0.0.1:9/?directConnection=true",
 			"127.0.0.1:27017",
 		},
 		{
 			"a host without port listens on MongoDB's own",
 			"mongodb://db.example/?directConnection=true",
-			"mongodb://db.example/fresh?directConnection=true",
 			"mongodb://127.0.0.1:9/?directConnection=true",
 			"db.example:27017",
 		},
 		{
 			"a replica set is reached through its first host",
 			"mongodb://a:1,b:2/app?replicaSet=rs0&w=majority",
-			"mongodb://a:1,b:2/fresh?replicaSet=rs0&w=majority",
 			"mongodb://127.0.0.1:9/app?directConnection=true&w=majority",
 			"a:1",
 		},
 		{
-			"an account is looked up where it was",
+			"an account goes along",
 			"mongodb://u:p@a:1/?w=1",
-			"mongodb://u:p@a:1/fresh?w=1&authSource=admin",
 			"mongodb://u:p@127.0.0.1:9/?directConnection=true&w=1",
 			"a:1",
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.rule, func(t *testing.T) {
-			if got := withDatabase(test.uri, database); got != test.withDatabase {
-				t.Errorf("withDatabase = %s, want %s", got, test.withDatabase)
-			}
 			if got := throughHost(test.uri, host); got != test.throughHost {
 				t.Errorf("throughHost = %s, want %s", got, test.throughHost)
 			}
