@@ -1,0 +1,146 @@
+// Package metadata publishes what a client or an API must know beforehand: OpenID discovery, RFC 8414 metadata and the JWKS. The
+// documents are made once; none of them asks the store.
+package metadata
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/broker/clients"
+	"example.com/broker/keys"
+	"example.com/broker/oauth"
+	"example.com/broker/web"
+)
+
+// Deps are what the documents are made from. All are required.
+type Deps struct {
+	Issuer *url.URL
+	Ring   *keys.Ring
+	APIs   []clients.API
+	// IDTokenAlgs are the algorithms clients may register for ID tokens.
+	IDTokenAlgs []string
+}
+
+// maxAge is how long the discovery documents may be cached; they change with a restart only.
+const maxAge = 10 * time.Minute
+
+// Routes returns the routes of this package.
+func Routes(d Deps) ([]web.Route, error) {
+	openID, server := documents(d)
+	discovery, err := document(openID)
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := document(server)
+	if err != nil {
+		return nil, err
+	}
+	return []web.Route{
+		// OpenID Connect Discovery §4 appends its well-known part to the issuer's path, RFC 8414 §3.1 inserts its own before it.
+		{Method: http.MethodGet, Path: "/.well-known/openid-configuration", Lane: web.Protocol, CORS: web.AnyCORS, Handle: discovery},
+		{Method: http.MethodGet, Path: "/.well-known/oauth-authorization-server" + strings.TrimSuffix(d.Issuer.EscapedPath(), "/"), Lane: web.Protocol, CORS: web.AnyCORS, Handle: metadata, AtRoot: true},
+		{Method: http.MethodGet, Path: "/jwks", Lane: web.Protocol, CORS: web.AnyCORS, Handle: jwks(d.Ring)},
+	}, nil
+}
+
+// Document is a metadata document.
+type Document map[string]any
+
+func documents(d Deps) (openID, server Document) {
+	base := strings.TrimSuffix(d.Issuer.String(), "/")
+	scopes := []string{oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeAddress, oauth.ScopePhone, oauth.ScopeOfflineAccess, oauth.ScopeRoles}
+	for _, a := range d.APIs {
+		for _, s := range a.Scopes {
+			if !slices.Contains(scopes, s) {
+				scopes = append(scopes, s)
+			}
+		}
+	}
+	auth := []string{oauth.AuthClientSecretBasic, oauth.AuthClientSecretPost, oauth.AuthNone}
+	confidential := auth[:2]
+	common := func() Document {
+		return Document{
+			"issuer":                                         d.Issuer.String(),
+			"authorization_endpoint":                         base + "/authorize",
+			"token_endpoint":                                 base + "/token",
+			"jwks_uri":                                       base + "/jwks",
+			"revocation_endpoint":                            base + "/revoke",
+			"introspection_endpoint":                         base + "/introspect",
+			"scopes_supported":                               scopes,
+			"response_types_supported":                       []string{"code"},
+			"response_modes_supported":                       []string{oauth.ModeQuery, oauth.ModeFormPost},
+			"grant_types_supported":                          []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantPassword, oauth.GrantClientCredentials},
+			"token_endpoint_auth_methods_supported":          auth,
+			"revocation_endpoint_auth_methods_supported":     auth,
+			"introspection_endpoint_auth_methods_supported":  confidential,
+			"code_challenge_methods_supported":               []string{oauth.MethodS256},
+			"authorization_response_iss_parameter_supported": true,
+			"ui_locales_supported":                           []string{"en"},
+		}
+	}
+	server = common()
+	openID = common()
+	extra := Document{
+		"userinfo_endpoint":                     base + "/userinfo",
+		"end_session_endpoint":                  base + "/end_session",
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": d.IDTokenAlgs,
+		"claim_types_supported":                 []string{"normal"},
+		"claims_supported": []string{
+			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "amr", "sid", "name", "preferred_username", "picture",
+			"updated_at", "email", "email_verified", "roles",
+		},
+		"prompt_values_supported":    []string{"none", "login", "consent", "select_account"},
+		"display_values_supported":   []string{"page"},
+		"claims_parameter_supported": true,
+		// These three say no where a client would otherwise assume yes, or could not know (OpenID Connect Discovery §3).
+		"request_parameter_supported":      false,
+		"request_uri_parameter_supported":  false,
+		"require_request_uri_registration": false,
+	}
+	for name, value := range extra {
+		openID[name] = value
+	}
+	return openID, server
+}
+
+func document(d Document) (web.Handler, error) {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	return func(c *gin.Context) error { return public(c, body, etag, "application/json", maxAge) }, nil
+}
+
+func jwks(r *keys.Ring) web.Handler {
+	return func(c *gin.Context) error {
+		body, etag := r.Public()
+		return public(c, body, etag, "application/jwk-set+json", r.MaxAge())
+	}
+}
+
+// public answers with a document anybody may cache.
+func public(c *gin.Context, body []byte, etag, kind string, age time.Duration) error {
+	h := c.Writer.Header()
+	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(age.Seconds())))
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	h.Set("ETag", etag)
+	if slices.Contains(strings.Split(strings.ReplaceAll(c.GetHeader("If-None-Match"), " ", ""), ","), etag) {
+		c.Status(http.StatusNotModified)
+		c.Writer.WriteHeaderNow()
+		return nil
+	}
+	c.Data(http.StatusOK, kind, body)
+	return nil
+}
