@@ -28,7 +28,7 @@ func TestHugeTokensCostLittleMemory(t *testing.T) {
 		{"10^6 dots, size allowed", 1 << 20, strings.Repeat(".", 1_000_000), small},
 		{"1 MB without dots, size allowed", 1 << 20, strings.Repeat("a", 1<<20), small},
 		{"1 MB signature, size allowed", 1 << 20, part(head) + "." + part(claims+"}") + "." + strings.Repeat("A", 900_000), small},
-		{"1 MB header, size allowed", 1 << 20, part(`{"a":"` + strings.Repeat("x", 700_000)) + ".e30.", 3 << 20},
+		{"1 MB header, size allowed", 1 << 20, part(`{"a":"`+strings.Repeat("x", 700_000)) + ".e30.", 3 << 20},
 		{"arrays 10^5 deep", 0, nested("[", "]"), small},
 		{"arrays 10^5 deep, size allowed", 1 << 20, nested("[", "]"), 2 << 20},
 		{"objects 10^5 deep, size allowed", 1 << 20, nested(`{"a":`, "}"), 2 << 20},

@@ -1,0 +1,137 @@
+// Command orders-api is an API that trusts the broker's tokens: a net/http program that checks them with package verify and
+// uses nothing else of the broker. README.md beside it says how to run it.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"example.com/broker/verify"
+)
+
+const shutdownTimeout = 5 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Getenv, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "orders-api:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends. It writes the address it listens on to out.
+func run(ctx context.Context, getenv func(string) string, out io.Writer) error {
+	v, err := newVerifier(getenv)
+	if err != nil {
+		return err
+	}
+	address := getenv("LISTEN")
+	if address == "" {
+		address = "127.0.0.1:8090"
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{Handler: routes(v), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+	fmt.Fprintf(out, "orders-api listens on http://%s for tokens with the audience %s\n", listener.Addr(), getenv("AUDIENCE"))
+	return serve(ctx, server, listener)
+}
+
+// serve returns nil once ctx has ended and the requests under way are answered.
+func serve(ctx context.Context, server *http.Server, listener net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(end); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// newVerifier accepts tokens of ISSUER for AUDIENCE. The keys come from JWKS_URL, or from where the issuer says they are.
+func newVerifier(getenv func(string) string) (*verify.Verifier, error) {
+	if getenv("ISSUER") == "" || getenv("AUDIENCE") == "" {
+		return nil, fmt.Errorf("ISSUER is %q and AUDIENCE is %q, both are needed", getenv("ISSUER"), getenv("AUDIENCE"))
+	}
+	keys, err := verify.Remote(getenv("JWKS_URL"), verify.RemoteOptions{
+		Issuer:       getenv("ISSUER"),
+		InsecureHTTP: getenv("JWKS_INSECURE_HTTP") == "true",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the keys of the issuer: %w", err)
+	}
+	return verify.New(verify.Config{Issuer: getenv("ISSUER"), Audience: getenv("AUDIENCE"), Keys: keys})
+}
+
+// order is one order, and answer what GET /orders returns.
+type (
+	order struct {
+		ID    string `json:"id"`
+		Title string `json:"title"`
+	}
+	answer struct {
+		Caller caller  `json:"caller"`
+		Orders []order `json:"orders"`
+	}
+	caller struct {
+		Kind     verify.Kind `json:"kind"`
+		ID       string      `json:"id"`
+		ClientID string      `json:"client_id"`
+		Roles    []string    `json:"roles"`
+		Scopes   []string    `json:"scopes"`
+	}
+)
+
+// routes lists every route with what it demands of the caller.
+func routes(v *verify.Verifier) http.Handler {
+	editors := verify.RequireRoles("editor", "admin")
+	mux := http.NewServeMux()
+	mux.Handle("GET /orders", v.Middleware(http.HandlerFunc(listOrders)))
+	mux.Handle("POST /orders", v.Middleware(editors(http.HandlerFunc(placeOrder))))
+	return mux
+}
+
+func listOrders(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, answer{
+		Caller: callerOf(r),
+		Orders: []order{{ID: "1", Title: "A kettle"}, {ID: "2", Title: "Two cups"}},
+	})
+}
+
+func placeOrder(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusCreated, answer{Caller: callerOf(r), Orders: []order{{ID: "3", Title: "A pound of tea"}}})
+}
+
+// callerOf tells who calls. Behind the middleware there always is a subject.
+func callerOf(r *http.Request) caller {
+	s, _ := verify.SubjectFrom(r.Context())
+	return caller{Kind: s.Kind, ID: s.ID, ClientID: s.ClientID, Roles: s.Roles, Scopes: s.Scopes}
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // The caller may be gone, and nobody else wants to know.
+}
