@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/rs/cors"
 
+	"example.com/broker/audit"
 	"example.com/broker/internal/fault"
 )
 
@@ -29,6 +30,7 @@ func (e *Edge) arrive(c *gin.Context) {
 	start := e.o.Now()
 	id := e.o.NewID()
 	log := e.o.Log.With("request_id", id)
+	c.Request = c.Request.WithContext(audit.WithRequest(c.Request.Context(), id))
 	c.Set(edgeKey, e)
 	c.Set(requestIDKey, id)
 	c.Set(logKey, log)
