@@ -110,11 +110,22 @@ func (u User) Lists(i Identity) bool {
 	return slices.ContainsFunc(u.Identities, func(l Linked) bool { return l.Namespace == i.Namespace && l.Subject == i.Subject })
 }
 
-// NormalizeUsername gives the form in which a login name is stored and claimed: lower case, trimmed.
-func NormalizeUsername(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+// NormalizeUsername gives the form in which a login name is stored and claimed: ASCII letters in lower case, trimmed.
+func NormalizeUsername(name string) string { return lower(name) }
 
-// NormalizeAddress gives the form in which an e-mail address is claimed: lower case, trimmed.
-func NormalizeAddress(addr string) string { return strings.ToLower(strings.TrimSpace(addr)) }
+// NormalizeAddress gives the form in which an e-mail address is claimed: ASCII letters in lower case, trimmed.
+func NormalizeAddress(addr string) string { return lower(addr) }
+
+// lower leaves all but ASCII alone: Unicode's lower case folds letters of other scripts onto ASCII (the Kelvin sign onto k), and whoever
+// owns the mailbox with the one must not own the account with the other.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + ('a' - 'A')
+		}
+		return r
+	}, strings.TrimSpace(s))
+}
 
 // ClaimKind says what a claim reserves.
 type ClaimKind string
@@ -141,7 +152,7 @@ type Holder struct {
 // prefix is safe and whose repetition completes it (one transaction where the store has them). Times are UTC milliseconds.
 type Store interface {
 	// Create takes the claims in order, then inserts the user, which is the deciding act. A claim that u.ID holds already is
-	// success. fault.Conflict "claim_taken" if another user holds one (the claims taken before it stay: they count for nothing),
+	// success, and its At becomes now: nobody takes over what its holder is finishing. fault.Conflict "claim_taken" if another user holds one (the claims taken before it stay: they count for nothing),
 	// "user_exists" if the id is in use.
 	Create(ctx context.Context, u User, claims []Claim, now time.Time) error
 	// Get returns a user, fault.NotFound "user_unknown" if there is none.

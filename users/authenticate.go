@@ -1,0 +1,118 @@
+package users
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	"example.com/broker/internal/fault"
+	"example.com/broker/internal/secret"
+)
+
+// maxPresented bounds the bytes of a password at login. It is above what a new password may have (128 characters), for hashes imported
+// from systems that allowed more.
+const maxPresented = 1024
+
+// Authenticate returns the user with this login name, or verified address, and password. address is where the attempt comes from; the
+// zero Addr switches the limit per address off for this attempt.
+//
+// Limits are reserved before anything is computed and given back unless the password was wrong. The limit per account counts by the
+// account, whichever of its names is typed and however; a name nobody has counts by itself. It closes this door only: identities,
+// sessions and tokens of the account are not touched, or guessing would be a way to lock others out.
+//
+// An unknown name, a wrong password, an account without one and a disabled one with a wrong one are answered alike, after the same
+// reads and the same hash: fault.Unauthenticated "credentials_invalid". Whoever gives the right password of a disabled account may know
+// that: fault.Forbidden "account_disabled". Also fault.Limited "rate_limited" and fault.Unavailable "hash_pool_full", with RetryAfter.
+func (s *Service) Authenticate(ctx context.Context, login string, password secret.Value, address netip.Addr) (User, error) {
+	u, err := s.authenticate(ctx, login, password, address)
+	if err != nil {
+		// The login is not written down: people type passwords there.
+		s.record(ctx, "user.authenticate", "", u.ID, err)
+		return User{}, err
+	}
+	return u, nil
+}
+
+// authenticate returns, beside an error, the user meant, for the record.
+func (s *Service) authenticate(ctx context.Context, login string, password secret.Value, address netip.Addr) (User, error) {
+	var from string
+	if address.IsValid() {
+		from = address.String()
+	}
+	byAddress, err := s.opts.Limiter.Reserve(ctx, s.addressLimit.For(from))
+	if err != nil {
+		return User{}, err
+	}
+	u, err := s.byLogin(ctx, login)
+	if err != nil {
+		byAddress.GiveBack(ctx)
+		return User{}, err
+	}
+	account := "user:" + u.ID
+	if u.ID == "" {
+		account = "login:" + NormalizeUsername(login)
+	}
+	byAccount, err := s.opts.Limiter.Reserve(ctx, s.accountLimit.For(account))
+	if err != nil {
+		if !fault.Is(err, fault.Limited) {
+			byAddress.GiveBack(ctx)
+		}
+		return u, err
+	}
+	stored := u.Password
+	if len(password) > maxPresented {
+		password, stored = password[:maxPresented], "" // nobody's password
+	}
+	ok, err := s.hasher.Verify(ctx, stored, password)
+	if err == nil && !ok {
+		return u, fault.New(fault.Unauthenticated, "credentials_invalid", "The login name or the password is wrong.")
+	}
+	byAccount.GiveBack(ctx)
+	byAddress.GiveBack(ctx)
+	if err != nil {
+		return u, err
+	}
+	if u.Status != Active {
+		return u, s.errDisabled()
+	}
+	return s.rehash(ctx, u, password), nil
+}
+
+// byLogin finds the user whose password is to be tried, the zero User for nobody. It reads twice either way: a missing second read
+// would tell unknown names apart.
+func (s *Service) byLogin(ctx context.Context, login string) (User, error) {
+	byAddress := strings.Contains(login, "@")
+	k, err := s.look(ctx, loginClaim(login))
+	if err != nil {
+		return User{}, err
+	}
+	if !k.held {
+		if _, err := s.store.Get(ctx, "nobody"); err != nil && !fault.Is(err, fault.NotFound) {
+			return User{}, err
+		}
+	}
+	if !k.listed || byAddress && !k.user.EmailVerified {
+		return User{}, nil
+	}
+	return k.user, nil
+}
+
+// rehash replaces a hash of another algorithm or cost while the password is at hand. It is a courtesy: whatever is in its way, a full
+// pool or another writer, the next login tries again.
+func (s *Service) rehash(ctx context.Context, u User, password secret.Value) User {
+	if !s.hasher.Stale(u.Password) {
+		return u
+	}
+	hash, err := s.hasher.Hash(ctx, password)
+	if err != nil {
+		return u
+	}
+	next, err := s.replace(ctx, u, func(_ context.Context, u *User) (write, error) {
+		u.Password = hash
+		return write{}, nil
+	})
+	if err != nil {
+		return u
+	}
+	return next
+}

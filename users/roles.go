@@ -1,0 +1,150 @@
+package users
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"example.com/broker/internal/fault"
+	"example.com/broker/rbac"
+)
+
+// countedAdmin reports whether u counts as an admin where the last one is guarded: by hand and without an end. Mapped and expiring ones
+// can vanish by themselves.
+func countedAdmin(u User) bool {
+	return slices.ContainsFunc(u.Grants, func(g rbac.Grant) bool { return isManual(g, rbac.Admin) && g.Until.IsZero() })
+}
+
+func isManual(g rbac.Grant, role string) bool { return g.Role == role && g.Source == rbac.Manual }
+
+func checkRole(role string) error {
+	if !slices.Contains(rbac.Known(), role) {
+		return fault.New(fault.Invalid, "role_unknown", "There is no role %q. Expected one of: %s.", role, strings.Join(rbac.Known(), ", "))
+	}
+	return nil
+}
+
+// GrantRole gives a role by hand, without an end, and raises Ver. One given already is success. An admin is entered in the list of
+// admins before the row.
+//
+// fault.Invalid "role_unknown"; fault.NotFound "user_unknown"; fault.Conflict "user_disabled".
+func (s *Service) GrantRole(ctx context.Context, userID, role string) (User, error) {
+	if err := checkRole(role); err != nil {
+		return User{}, err
+	}
+	return s.grant(ctx, userID, role, "admin")
+}
+
+func (s *Service) grantAdmin(ctx context.Context, userID, by string) (User, error) {
+	return s.grant(ctx, userID, rbac.Admin, by)
+}
+
+func (s *Service) grant(ctx context.Context, userID, role, by string) (User, error) {
+	joined := false
+	u, err := s.change(ctx, userID, func(ctx context.Context, u *User) (write, error) {
+		if u.Status != Active {
+			return write{}, fault.New(fault.Conflict, "user_disabled", "The user is disabled. Enable them first.")
+		}
+		if slices.ContainsFunc(u.Grants, func(g rbac.Grant) bool { return isManual(g, role) && g.Until.IsZero() }) {
+			return write{skip: true}, nil
+		}
+		if role == rbac.Admin {
+			if err := s.opts.Admins.JoinAdmins(ctx, userID); err != nil {
+				return write{}, err
+			}
+			joined = true
+		}
+		u.Grants = append(slices.DeleteFunc(u.Grants, func(g rbac.Grant) bool { return isManual(g, role) }),
+			rbac.Grant{Role: role, Source: rbac.Manual, Since: s.now()})
+		return write{raise: raiseVersion}, nil
+	})
+	if joined && fault.Is(err, fault.Conflict) {
+		_ = s.opts.Admins.LeaveAdmins(ctx, userID) // disabled meanwhile: must not count
+	}
+	s.record(ctx, "user.role_grant", "", userID, err, "role", role, "by", by)
+	return u, err
+}
+
+// RevokeRole takes a role that was given by hand or by default, and raises Ver. One that the user does not have is success. An admin
+// leaves the list of admins before the row, which the last one cannot.
+//
+// fault.Conflict "last_admin", or "role_mapped" if the role comes from a mapping rule or a provider, who would give it again;
+// fault.Invalid "role_unknown"; fault.NotFound "user_unknown".
+func (s *Service) RevokeRole(ctx context.Context, userID, role string) (User, error) {
+	if err := checkRole(role); err != nil {
+		return User{}, err
+	}
+	u, err := s.change(ctx, userID, func(ctx context.Context, u *User) (write, error) {
+		had := len(u.Grants)
+		if role == rbac.Admin && countedAdmin(*u) {
+			if err := s.leaveAdmins(ctx, userID); err != nil {
+				return write{}, err
+			}
+		}
+		u.Grants = slices.DeleteFunc(u.Grants, func(g rbac.Grant) bool {
+			return g.Role == role && (g.Source == rbac.Manual || g.Source == rbac.Default)
+		})
+		if len(u.Grants) < had {
+			return write{raise: raiseVersion}, nil
+		}
+		if slices.ContainsFunc(u.Grants, func(g rbac.Grant) bool { return g.Role == role }) {
+			return write{}, fault.New(fault.Conflict, "role_mapped", "The role %s comes from a mapping rule or a provider. Change it there.", role)
+		}
+		return write{skip: true}, nil
+	})
+	s.record(ctx, "user.role_revoke", "", userID, err, "role", role)
+	return u, err
+}
+
+// leaveAdmins gives the refusal a text for people.
+func (s *Service) leaveAdmins(ctx context.Context, userID string) error {
+	err := s.opts.Admins.LeaveAdmins(ctx, userID)
+	if fault.CodeOf(err) == "last_admin" {
+		return fault.Wrap(err, fault.Conflict, "last_admin", "This is the last admin. Make somebody else an admin first.")
+	}
+	return err
+}
+
+// Disable closes every door to a user and raises the epoch. A disabled user is success. An admin leaves the list of admins first, which
+// the last one cannot: fault.Conflict "last_admin". fault.NotFound "user_unknown".
+func (s *Service) Disable(ctx context.Context, userID string) (User, error) {
+	u, err := s.change(ctx, userID, func(ctx context.Context, u *User) (write, error) {
+		if u.Status == Disabled {
+			return write{skip: true}, nil
+		}
+		if countedAdmin(*u) {
+			if err := s.leaveAdmins(ctx, userID); err != nil {
+				return write{}, err
+			}
+		}
+		u.Status = Disabled
+		return write{raise: raiseEpoch}, nil
+	})
+	s.record(ctx, "user.disable", "", userID, err)
+	return u, err
+}
+
+// Enable opens the doors again; sessions and tokens from before stay dead. An active user is success. fault.NotFound "user_unknown".
+func (s *Service) Enable(ctx context.Context, userID string) (User, error) {
+	u, err := s.change(ctx, userID, func(ctx context.Context, u *User) (write, error) {
+		if u.Status == Active {
+			return write{skip: true}, nil
+		}
+		if countedAdmin(*u) {
+			if err := s.opts.Admins.JoinAdmins(ctx, userID); err != nil {
+				return write{}, err
+			}
+		}
+		u.Status = Active
+		return write{}, nil
+	})
+	s.record(ctx, "user.enable", "", userID, err)
+	return u, err
+}
+
+// RaiseEpoch is "sign out everywhere": every session and grant opened before is over. fault.NotFound "user_unknown".
+func (s *Service) RaiseEpoch(ctx context.Context, userID string) (User, error) {
+	u, err := s.change(ctx, userID, func(context.Context, *User) (write, error) { return write{raise: raiseEpoch}, nil })
+	s.record(ctx, "user.sign_out_everywhere", "", userID, err)
+	return u, err
+}
