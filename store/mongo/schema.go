@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,12 +78,22 @@ func (i index) model() driver.IndexModel {
 	return driver.IndexModel{Keys: i.keys, Options: settings}
 }
 
+// The server's codes for an index that exists with the same name or keys and is another.
+const (
+	indexOptionsConflict  = 85
+	indexKeySpecsConflict = 86
+)
+
 // create makes an index; one that exists as it should be is success. Building one may take longer than any call: no timeout.
 func (d *db) create(ctx context.Context, i index) error {
-	if _, err := d.c(i.coll).Indexes().CreateOne(ctx, i.model()); err != nil {
-		return unavailable("create the index "+i.coll+"."+i.name(), err)
+	_, err := d.c(i.coll).Indexes().CreateOne(ctx, i.model())
+	switch refused, ok := errors.AsType[driver.ServerError](err); {
+	case err == nil:
+		return nil
+	case ok && (refused.HasErrorCode(indexOptionsConflict) || refused.HasErrorCode(indexKeySpecsConflict)):
+		return unfitIndex(i)
 	}
-	return nil
+	return unavailable("create the index "+i.coll+"."+i.name(), err)
 }
 
 // verify refuses a database that would break the broker's promises, and makes up for indexes that somebody dropped. A database
@@ -100,8 +111,7 @@ func (d *db) verify(ctx context.Context, version int) error {
 	return nil
 }
 
-// verifyCollections refuses what was created by hand in a way that changes what _id means (a collation), or loses documents (a
-// size cap). It returns the names of those that exist.
+// verifyCollections refuses what was created by hand in a way that breaks promises, and returns the names of those that exist.
 func (d *db) verifyCollections(ctx context.Context) ([]string, error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
@@ -111,18 +121,26 @@ func (d *db) verifyCollections(ctx context.Context) ([]string, error) {
 	}
 	existing := []string{}
 	for _, spec := range specs {
-		if spec.Type != "" && spec.Type != "collection" {
-			return nil, unfit(spec.Name, "is a "+spec.Type)
-		}
-		if _, err := spec.Options.LookupErr("collation"); err == nil {
-			return nil, unfit(spec.Name, "has a collation, under which different names may be equal")
-		}
-		if capped, ok := spec.Options.Lookup("capped").BooleanOK(); ok && capped {
-			return nil, unfit(spec.Name, "is capped and would lose documents")
+		if err := fitCollection(spec); err != nil {
+			return nil, err
 		}
 		existing = append(existing, spec.Name)
 	}
 	return existing, nil
+}
+
+// fitCollection reports how a collection would break the broker's promises, nil if it would not.
+func fitCollection(spec driver.CollectionSpecification) error {
+	if spec.Type != "" && spec.Type != "collection" {
+		return unfit(spec.Name, "is a "+spec.Type)
+	}
+	if _, err := spec.Options.LookupErr("collation"); err == nil {
+		return unfit(spec.Name, "has a collation, under which different names may be equal")
+	}
+	if capped, ok := spec.Options.Lookup("capped").BooleanOK(); ok && capped {
+		return unfit(spec.Name, "is capped and would lose documents")
+	}
+	return nil
 }
 
 func (d *db) verifyIndexes(ctx context.Context, coll string, newer bool) error {
@@ -143,7 +161,7 @@ func (d *db) verifyIndexes(ctx context.Context, coll string, newer bool) error {
 			continue
 		}
 		if (found[at].ExpireAfterSeconds != nil) != want.expires || isTrue(found[at].Unique) || isTrue(found[at].Sparse) {
-			return unfit(coll, "has the index "+want.name()+" with other options than it was created with")
+			return unfitIndex(want)
 		}
 		found = slices.Delete(found, at, at+1)
 	}
@@ -175,6 +193,10 @@ func refuseHarmful(coll string, others []driver.IndexSpecification) error {
 		}
 	}
 	return nil
+}
+
+func unfitIndex(i index) error {
+	return unfit(i.coll, "has the index "+i.name()+" with other options than the broker gives it")
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }
