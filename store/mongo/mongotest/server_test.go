@@ -144,16 +144,15 @@ func insertRace(t *testing.T, c *mongo.Collection) {
 
 // upsertRace takes over a claim from one owner: where the condition fails, the upsert runs into the _id that is there.
 func upsertRace(t *testing.T, c *mongo.Collection) {
-	take := func(from any) func(int) error {
-		return func(i int) error {
-			_, err := c.UpdateOne(t.Context(), bson.M{"_id": "claim", "owner": from},
-				bson.M{"$set": bson.M{"owner": fmt.Sprint("winner ", i)}}, options.UpdateOne().SetUpsert(true))
+	owner := any("nobody")
+	for round := range 3 {
+		oneWinner(t, func(i int) error {
+			_, err := c.UpdateOne(t.Context(), bson.M{"_id": "claim", "owner": owner},
+				bson.M{"$set": bson.M{"owner": fmt.Sprintf("number %d of round %d", i, round)}}, options.UpdateOne().SetUpsert(true))
 			return err
-		}
+		})
+		owner = read(t, c, "claim")["owner"]
 	}
-	oneWinner(t, take("nobody"))
-	owner := read(t, c, "claim")["owner"]
-	oneWinner(t, take(owner))
 }
 
 func incrementRace(t *testing.T, c *mongo.Collection) {
