@@ -1,5 +1,3 @@
-// Package tokens owns what the broker issues: grants (a code, then a refresh family), access and ID tokens, and their revocation.
-// Which client may ask for what is left to clients and oauth/token; who the user is to users.
 package tokens
 
 import (
