@@ -45,7 +45,7 @@ func replicas(tb testing.TB, n int) []*store.Stores {
 	return all
 }
 
-// wantFault is wantCode "" for success.
+// wantFault checks the kind and the code of a failure.
 func wantFault(tb testing.TB, err error, kind fault.Kind, code string) {
 	tb.Helper()
 	if fault.KindOf(err) != kind || fault.CodeOf(err) != code {

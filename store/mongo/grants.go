@@ -14,8 +14,8 @@ type grantStore struct{ *db }
 
 var _ tokens.GrantStore = (*grantStore)(nil)
 
-// grantRow adds Gone: when the document may be removed. It moves in steps of a day, so that a rotation, which moves IdleUntil by
-// minutes, seldom rewrites an index entry.
+// grantRow adds Gone: when the document may be removed, one to two days after its end, so that the replay of a spent code is seen
+// as such. It moves in steps of a day: a rotation, which moves IdleUntil by minutes, seldom rewrites an index entry.
 type grantRow struct {
 	tokens.Grant `bson:",inline"`
 	Gone         time.Time `bson:"gone"`
@@ -24,7 +24,7 @@ type grantRow struct {
 
 const goneStep = 24 * time.Hour
 
-func goneAt(end time.Time) time.Time { return end.Truncate(goneStep).Add(goneStep) }
+func goneAt(end time.Time) time.Time { return end.Truncate(goneStep).Add(2 * goneStep) }
 
 // goneFirst is when a new grant may be removed: a code that nobody redeems leaves no family to wait for.
 func goneFirst(g tokens.Grant) time.Time {

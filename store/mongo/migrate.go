@@ -79,7 +79,7 @@ func (d *db) schema(ctx context.Context) (schemaRow, error) {
 		return have, err
 	}
 	if have.Version > schemaVersion && (have.Oldest == 0 || have.Oldest > schemaVersion) {
-		return have, fault.New(fault.Invalid, "schema_newer",
+		return have, fault.New(fault.Conflict, "schema_newer",
 			"The database has schema version %d and this broker knows version %d; start a newer broker or restore a backup.",
 			have.Version, schemaVersion)
 	}

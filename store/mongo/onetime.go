@@ -25,20 +25,24 @@ type onceRow struct {
 }
 
 func (b *box) Put(ctx context.Context, kind, id string, value []byte, until time.Time) error {
-	return b.add(ctx, recordID(kind, id), value, until)
+	added, err := b.add(ctx, recordID(kind, id), value, until)
+	if err == nil && !added {
+		err = fault.New(fault.Conflict, "record_exists", "There is a %s record of this id already.", kind)
+	}
+	return err
 }
 
 func (b *box) Mark(ctx context.Context, kind, id string, until time.Time) error {
-	return b.add(ctx, markID(kind, id), nil, until)
-}
-
-func (b *box) add(ctx context.Context, id string, value []byte, until time.Time) error {
-	row := onceRow{ID: id, Value: value, Until: until, Act: newAct()}
-	added, err := b.insert(ctx, onceC, id, row.Act, row)
+	added, err := b.add(ctx, markID(kind, id), nil, until)
 	if err == nil && !added {
-		err = fault.New(fault.Conflict, "already_used", "This was used before; start again.")
+		err = fault.New(fault.Conflict, "mark_exists", "This %s was used already.", kind)
 	}
 	return err
+}
+
+func (b *box) add(ctx context.Context, id string, value []byte, until time.Time) (added bool, err error) {
+	row := onceRow{ID: id, Value: value, Until: until, Act: newAct()}
+	return b.insert(ctx, onceC, id, row.Act, row)
 }
 
 // Take gives up where the answer was lost: the record may be gone, and nobody must get it twice.
@@ -49,7 +53,7 @@ func (b *box) Take(ctx context.Context, kind, id string, now time.Time) ([]byte,
 	err := b.c(onceC).FindOneAndDelete(ctx, bson.M{"_id": recordID(kind, id), "until": later(now)}).Decode(&row)
 	switch {
 	case errors.Is(err, driver.ErrNoDocuments):
-		return nil, fault.New(fault.NotFound, "record_unknown", "This was used before or has expired; start again.")
+		return nil, fault.New(fault.NotFound, "record_unknown", "There is no such %s record; it was taken, or it has expired.", kind)
 	case err != nil:
 		return nil, unavailable("take a record", err)
 	}

@@ -57,9 +57,9 @@ type db struct {
 }
 
 // Open connects, brings the schema to this program's version and checks that indexes and collections are as the code needs them.
-// fault.Invalid "store_uri" for a connection string that is none, "schema_newer" for a database that a newer broker has changed
-// beyond what this one understands, "schema_unfit" for indexes or collections that would break a promise; fault.Unavailable
-// "store_unavailable" if no primary answers. Several brokers may open one database at once.
+// fault.Invalid "store_uri" for a connection string that is none; fault.Conflict "schema_newer" for a database that a newer broker
+// has changed beyond what this one understands, "schema_unfit" for indexes or collections that would break a promise;
+// fault.Unavailable "store_unavailable" if no primary answers. Several brokers may open one database at once.
 func Open(ctx context.Context, o Options) (*store.Stores, error) {
 	d, err := connect(o)
 	if err != nil {

@@ -202,5 +202,5 @@ func unfitIndex(i index) error {
 func isTrue(b *bool) bool { return b != nil && *b }
 
 func unfit(coll, what string) error {
-	return fault.New(fault.Invalid, "schema_unfit", "The collection %s %s; drop that, or choose another database.", coll, what)
+	return fault.New(fault.Conflict, "schema_unfit", "The collection %s %s; drop that, or choose another database.", coll, what)
 }

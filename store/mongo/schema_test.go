@@ -102,7 +102,7 @@ func TestOpenSchemaVersions(t *testing.T) {
 			}
 			s, err := mongo.Open(t.Context(), options(uri, database))
 			if test.refused {
-				wantFault(t, err, fault.Invalid, "schema_newer")
+				wantFault(t, err, fault.Conflict, "schema_newer")
 				names, err := mongotest.Client(t).Database(database).ListCollectionNames(t.Context(), bson.M{})
 				if err != nil || len(names) != 1 {
 					t.Errorf("the collections are %v (%v), want the database as it was", names, err)
@@ -192,7 +192,7 @@ func TestOpenVerifiesIndexes(t *testing.T) {
 			}
 			s, err := mongo.Open(t.Context(), options(uri, database))
 			if test.refused != "" {
-				wantFault(t, err, fault.Invalid, "schema_unfit")
+				wantFault(t, err, fault.Conflict, "schema_unfit")
 				if !strings.Contains(err.Error(), test.refused) {
 					t.Errorf("got %v, want it to name %s", err, test.refused)
 				}
