@@ -113,7 +113,6 @@ func (r *report) endTest(e event, id testID) {
 func (r *report) endPackage(e event) {
 	if e.Action == "fail" && r.failedIn[e.Package] == 0 {
 		r.failed++
-		fmt.Printf("FAIL\t%s\n", e.Package)
 		for id, said := range r.output {
 			if id.pkg == e.Package {
 				fmt.Print(said)

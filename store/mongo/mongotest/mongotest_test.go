@@ -56,12 +56,13 @@ func TestAddressesKeepWhatTheyNeed(t *testing.T) {
 }
 
 func TestDatabaseIsFreshAndDropped(t *testing.T) {
+	client := Client(t)
 	names := map[string]bool{}
 	for range 2 {
 		t.Run("a name/with $pecial characters and of a length beyond what a database may have", func(t *testing.T) {
 			name := Database(t)
 			names[name] = true
-			_, err := Client(t).Database(name).Collection("things").InsertOne(t.Context(), bson.M{"_id": 1})
+			_, err := client.Database(name).Collection("things").InsertOne(t.Context(), bson.M{"_id": 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +71,7 @@ func TestDatabaseIsFreshAndDropped(t *testing.T) {
 	if len(names) != 2 {
 		t.Fatalf("two tests were given %d databases", len(names))
 	}
-	left, err := Client(t).ListDatabaseNames(t.Context(), bson.M{})
+	left, err := client.ListDatabaseNames(t.Context(), bson.M{})
 	if err != nil {
 		t.Fatal(err)
 	}
