@@ -3,6 +3,7 @@ package account
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -49,7 +50,7 @@ func (e *endpoints) me(c *gin.Context) error {
 	s := who.Token.Subject
 	c.JSON(http.StatusOK, gin.H{
 		"sub": s.ID, "username": who.User.Username, "name": who.User.Name, "email": who.User.Email, "email_verified": who.User.EmailVerified,
-		"roles": s.Roles, "scope": s.Scopes.String(), "client_id": s.ClientID,
+		"roles": s.Roles, "scope": strings.Join(s.Scopes, " "), "client_id": s.ClientID,
 	})
 	return nil
 }

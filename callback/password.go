@@ -182,10 +182,8 @@ func (e *endpoints) authenticate(c *gin.Context, app *clients.Client, name strin
 	if name == "" || password == "" {
 		return users.User{}, fault.New(fault.Invalid, "credentials_missing", "username and password are both needed.")
 	}
-	address := ""
-	if a, ok := web.ClientAddress(c); ok {
-		address = a.String()
-	}
+	// An address that cannot be told is the zero one, which no limit counts.
+	address, _ := web.ClientAddress(c)
 	u, err := e.Users.Authenticate(c.Request.Context(), name, password, address)
 	if err != nil {
 		e.Observe(signin.PasswordWay, fault.CodeOf(err))
@@ -268,12 +266,8 @@ func (e *endpoints) register(c *gin.Context) error {
 	if !e.Register {
 		return e.showRegister(c, http.StatusForbidden, t, pages.Register{})
 	}
-	address := ""
-	if a, ok := web.ClientAddress(c); ok {
-		address = a.String()
-	}
 	u, err := e.Users.Register(c.Request.Context(), users.Registration{
-		Username: form.Get("username"), Email: form.Get("email"), Password: secret.Value(form.Get("password")), Address: address,
+		Username: form.Get("username"), Email: form.Get("email"), Password: secret.Value(form.Get("password")),
 	})
 	if err != nil {
 		status, facts := web.Shown(c, err)
@@ -281,10 +275,11 @@ func (e *endpoints) register(c *gin.Context) error {
 			return err
 		}
 		p := pages.Register{Username: form.Get("username"), Email: form.Get("email")}
-		field, known := map[string]string{
-			"username_taken": "username", "username_invalid": "username", "address_invalid": "email", "address_taken": "email", "password_weak": "password",
-		}[fault.CodeOf(err)]
-		if known {
+		field, _, _ := strings.Cut(fault.CodeOf(err), "_")
+		if field == "address" {
+			field = "email"
+		}
+		if slices.Contains([]string{"username", "email", "password"}, field) {
 			p.Errors = []pages.FieldError{{Field: field, Code: fault.CodeOf(err), Message: web.Message(err)}}
 		} else {
 			p.Notice = &pages.Notice{Code: fault.CodeOf(err), Facts: facts}

@@ -254,7 +254,7 @@ func (e *endpoints) finish(c *gin.Context, p providers.Provider, t signin.Trip, 
 	if required, ok := errors.AsType[*users.LinkRequired](err); ok {
 		identity := result.Identity
 		identity.Claims = nil
-		t.Pending = &signin.Pending{UserID: required.UserID, Identity: identity, Ways: required.Ways, AMR: result.AMR}
+		t.Pending = &signin.Pending{UserID: required.UserID, Identity: identity, Ways: required.Methods, AMR: result.AMR}
 		return e.onward(c, t)
 	}
 	if err != nil {

@@ -267,7 +267,7 @@ func (e *endpoint) ask(c *gin.Context, t signin.Trip, app clients.Client, u user
 		App: name(app), RedirectURI: t.Request.RedirectURI, Hidden: hidden,
 		Account:    &pages.Account{Name: u.Name, Detail: cmpOr(u.Email, u.Username)},
 		UseAnother: &pages.Action{URL: "/login", Hidden: append(slices.Clone(hidden), pages.Field{Name: "switch", Value: "1"})},
-		Scopes:     pages.DescribeScopes(scopes...),
+		Scopes:     pages.DescribeScopes(scopes, ""),
 	}
 	return web.Page(c, http.StatusOK, p)
 }
