@@ -1,0 +1,251 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/broker/internal/fault"
+	"example.com/broker/internal/ratelimit"
+	"example.com/broker/store/sqlite"
+)
+
+// clock is a time that tests move by hand.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func newClock() *clock { return &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+func openStore(t *testing.T, path string, c *clock) ratelimit.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Now: c.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s.Limits
+}
+
+func newLimiter(t *testing.T) (*ratelimit.Limiter, *clock) {
+	t.Helper()
+	c := newClock()
+	return ratelimit.NewLimiter(openStore(t, filepath.Join(t.TempDir(), "db"), c), c.Now), c
+}
+
+func rule(name string, limit int64) ratelimit.Rule {
+	return ratelimit.Rule{Name: name, Limit: limit, Window: time.Minute, Key: func(s string) string { return s }}
+}
+
+// reserve fails the test on any error but fault.Limited, and reports whether the attempt may go on.
+func reserve(t *testing.T, l *ratelimit.Limiter, keys ...ratelimit.Key) (ratelimit.Reservation, bool) {
+	t.Helper()
+	r, err := l.Reserve(t.Context(), keys...)
+	if err != nil && (!fault.Is(err, fault.Limited) || fault.CodeOf(err) != "rate_limited") {
+		t.Fatalf("Reserve: got %v, want rate_limited", err)
+	}
+	return r, err == nil
+}
+
+func TestFailuresFillTheBucketAndTheWindowEmptiesIt(t *testing.T) {
+	l, c := newLimiter(t)
+	k := rule("r", 3).For("a")
+	for i := range 3 {
+		if _, ok := reserve(t, l, k); !ok {
+			t.Fatalf("attempt %d refused, limit is 3", i+1)
+		}
+		c.Add(time.Second)
+	}
+	_, err := l.Reserve(t.Context(), k)
+	e, ok := errors.AsType[*fault.Error](err)
+	if !ok || e.Kind != fault.Limited {
+		t.Fatalf("fourth attempt: got %v, want fault.Limited", err)
+	}
+	if want := 57 * time.Second; e.RetryAfter != want {
+		t.Errorf("RetryAfter: got %v, want %v, the rest of the window", e.RetryAfter, want)
+	}
+	if _, ok := reserve(t, l, rule("r", 3).For("b")); !ok {
+		t.Error("another subject shares the bucket")
+	}
+	if _, ok := reserve(t, l, rule("other", 3).For("a")); !ok {
+		t.Error("another rule shares the bucket")
+	}
+	c.Add(57 * time.Second)
+	if _, ok := reserve(t, l, k); !ok {
+		t.Error("refused after the window ended")
+	}
+}
+
+func TestASuccessNeverUsesUpTheLimit(t *testing.T) {
+	l, _ := newLimiter(t)
+	k := rule("r", 1).For("a")
+	for i := range 20 {
+		r, ok := reserve(t, l, k)
+		if !ok {
+			t.Fatalf("success %d refused", i+1)
+		}
+		r.GiveBack(t.Context())
+	}
+}
+
+func TestGiveBackOutlivesTheRequest(t *testing.T) {
+	l, _ := newLimiter(t)
+	k := rule("r", 1).For("a")
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := l.Reserve(ctx, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	r.GiveBack(ctx)
+	if _, ok := reserve(t, l, k); !ok {
+		t.Error("a caller who hung up kept the place of a success")
+	}
+}
+
+func TestGiveBackLeavesTheNextWindowAlone(t *testing.T) {
+	l, c := newLimiter(t)
+	k := rule("r", 1).For("a")
+	old, _ := reserve(t, l, k)
+	c.Add(time.Minute)
+	if _, ok := reserve(t, l, k); !ok {
+		t.Fatal("refused in a new window")
+	}
+	old.GiveBack(t.Context())
+	if _, ok := reserve(t, l, k); ok {
+		t.Error("a place of the old window was given back to the new one")
+	}
+}
+
+func TestARefusalCountsInTheBucketsBeforeItOnly(t *testing.T) {
+	l, _ := newLimiter(t)
+	address, account := rule("address", 3).For("ip"), rule("account", 1).For("alice")
+	held, _ := reserve(t, l, address, account)
+	for range 2 {
+		if _, ok := reserve(t, l, address, account); ok {
+			t.Fatal("the account's limit let a second attempt pass")
+		}
+	}
+	if _, ok := reserve(t, l, address); ok {
+		t.Error("attempts refused by the account's limit did not count against the address")
+	}
+	held.GiveBack(t.Context())
+	if _, ok := reserve(t, l, account); !ok {
+		t.Error("refused attempts counted in the bucket that refused them")
+	}
+}
+
+func TestParallelAttemptsDoNotPassTheLimitTogether(t *testing.T) {
+	l, _ := newLimiter(t)
+	k := rule("r", 10).For("a")
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	passed := 0
+	for range 200 {
+		wg.Go(func() {
+			if _, ok := reserve(t, l, k); ok {
+				mu.Lock()
+				passed++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if passed > 10 || passed == 0 {
+		t.Errorf("%d of 200 passed, limit is 10", passed)
+	}
+	if _, ok := reserve(t, l, k); ok && passed == 10 {
+		t.Error("an eleventh passed afterwards")
+	}
+}
+
+func TestLimitsSurviveARestartAndAreShared(t *testing.T) {
+	c := newClock()
+	path := filepath.Join(t.TempDir(), "db")
+	k := rule("r", 1).For("a")
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Now: c.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reserve(t, ratelimit.NewLimiter(s.Limits, c.Now), k)
+	if _, ok := reserve(t, ratelimit.NewLimiter(s.Limits, c.Now), k); ok {
+		t.Error("another limiter on the same store counts apart")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := reserve(t, ratelimit.NewLimiter(openStore(t, path, c), c.Now), k); ok {
+		t.Error("the restart forgot the failures")
+	}
+}
+
+// brokenStore fails the increments of one row.
+type brokenStore struct {
+	ratelimit.Store
+	row string
+}
+
+var errBroken = fault.New(fault.Unavailable, "store_unavailable", "The store does not answer.")
+
+func (s brokenStore) Increment(ctx context.Context, key string, window time.Duration, now time.Time) (int64, time.Time, error) {
+	if key == s.row {
+		return 0, time.Time{}, errBroken
+	}
+	return s.Store.Increment(ctx, key, window, now)
+}
+
+func TestAStoreThatFailsLetsNothingPassAndBlamesNobody(t *testing.T) {
+	c := newClock()
+	store := openStore(t, filepath.Join(t.TempDir(), "db"), c)
+	address, account := rule("address", 1).For("ip"), rule("account", 1).For("alice")
+	l := ratelimit.NewLimiter(brokenStore{store, "account:alice"}, c.Now)
+	if _, err := l.Reserve(t.Context(), address, account); !errors.Is(err, errBroken) {
+		t.Fatalf("got %v, want the store's error", err)
+	}
+	if _, ok := reserve(t, l, address); !ok {
+		t.Error("the store's failure was counted against the address")
+	}
+}
+
+func TestAddressBucket(t *testing.T) {
+	for _, tt := range []struct{ rule, in, want string }{
+		{"an IPv4 address stands for itself", "203.0.113.7", "203.0.113.7/32"},
+		{"mapped into IPv6 it is the same", "::ffff:203.0.113.7", "203.0.113.7/32"},
+		{"an IPv6 address stands for its /64", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
+		{"hopping within the /64 changes nothing", "2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"},
+		{"the next /64 is another", "2001:db8:1:3::1", "2001:db8:1:3::/64"},
+		{"a zone is not part of it", "fe80::1%eth0", "fe80::/64"},
+		{"what is no address has no bucket", "203.0.113.7, 10.0.0.1", ""},
+		{"nor has nothing", "", ""},
+	} {
+		if got := ratelimit.AddressBucket(tt.in); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.rule, got, tt.want)
+		}
+	}
+}
+
+func TestARuleThatDoesNotApplyLimitsNothing(t *testing.T) {
+	l, _ := newLimiter(t)
+	off := ratelimit.Rule{Name: "off", Window: time.Minute, Key: ratelimit.AccountBucket}
+	for range 3 {
+		if _, ok := reserve(t, l, off.For("a"), ratelimit.PasswordByAddress().For("not an address"), ratelimit.Key{}); !ok {
+			t.Fatal("refused")
+		}
+	}
+}
