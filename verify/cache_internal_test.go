@@ -31,11 +31,10 @@ func TestTheCacheIsBoundedAndForgetsTheOldest(t *testing.T) {
 	if held != entries {
 		t.Errorf("got %d entries, want %d", held, entries)
 	}
-	if _, ok := c.get(digestOf(10*entries-1), now); !ok {
-		t.Error("the newest entry is gone")
-	}
-	if _, ok := c.get(digestOf(9*entries-1), now); ok {
-		t.Error("an old entry is still there")
+	for n := range uint32(10 * entries) {
+		if _, ok := c.get(digestOf(n), now); ok != (n >= 9*entries) {
+			t.Errorf("entry %d: got held %v, want the newest %d alone", n, ok, entries)
+		}
 	}
 }
 

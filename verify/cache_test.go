@@ -5,10 +5,13 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"example.com/broker/verify"
 )
@@ -111,8 +114,9 @@ func TestATokenBelongsToItsReceiver(t *testing.T) {
 		if err != nil {
 			t.Fatalf("verify: %v", err)
 		}
-		if got.Subject.Roles[0] != "editor" || got.Claims.Roles[0] != "editor" || got.Claims.Audience[0] != audience || got.Subject.Scopes[0] != "openid" {
-			t.Fatalf("got %+v, want what the token says", got)
+		want := []string{"editor", "viewer", "editor", "viewer", audience, "openid", "orders:read"}
+		if diff := cmp.Diff(want, slices.Concat(got.Subject.Roles, got.Claims.Roles, got.Claims.Audience, got.Subject.Scopes)); diff != "" {
+			t.Fatalf("roles, audience and scopes (-want +got):\n%s", diff)
 		}
 		member, _ := got.Claims.Member("email")
 		if string(member) != `"alice@example.com"` {

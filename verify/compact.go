@@ -130,7 +130,7 @@ func (h header) check(types []string) error {
 // RFC 7515 section 4.1.9.
 func mediaType(typ string) string {
 	typ = strings.ToLower(typ)
-	if short, ok := strings.CutPrefix(typ, "application/"); ok && short != "" && !strings.Contains(short, "/") {
+	if short, ok := strings.CutPrefix(typ, "application/"); ok && !strings.Contains(short, "/") {
 		return short
 	}
 	return typ

@@ -18,8 +18,8 @@ const (
 	// maxJWKS bounds a key set as it is sent, in bytes, and maxKeys how many keys of it are looked at.
 	maxJWKS = 1 << 20
 	maxKeys = 256
-	// maxExponentBytes keeps an RSA exponent below 2^31, as the standard library demands.
-	maxExponentBytes = 4
+	// maxExponentBits keeps an RSA exponent below 2^31, as the standard library demands.
+	maxExponentBits = 31
 )
 
 // ParseJWKS reads a JSON Web Key Set (RFC 7517 section 5) of at most 1 MiB. A key that cannot be used for ES256, RS256 or
@@ -198,15 +198,12 @@ func (k *jwk) rsa() (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read its modulus: %w", err)
 	}
-	if len(k.e) > base64URL.EncodedLen(maxExponentBytes) {
-		return nil, errors.New("its exponent is too large")
-	}
 	e, err := base64URL.DecodeString(k.e)
 	if err != nil {
 		return nil, fmt.Errorf("read its exponent: %w", err)
 	}
 	exponent := new(big.Int).SetBytes(e)
-	if exponent.BitLen() > 31 {
+	if exponent.BitLen() > maxExponentBits {
 		return nil, errors.New("its exponent is too large")
 	}
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -252,19 +253,24 @@ func TestAnOutageIsSurvivedUntilTheKeysAreTooOld(t *testing.T) {
 		synctest.Wait()
 		server.want(t, 2, "a refresh that fails")
 		wantUnavailable(t, keys, "new") // it may exist: not known is not the same as unknown
+		clock.Advance(9 * time.Second)
 		wantKey(t, keys, s)
 		synctest.Wait()
 		server.want(t, 2, "the pause after it")
+		clock.Advance(time.Second)
+		wantKey(t, keys, s)
+		synctest.Wait()
+		server.want(t, 3, "after the pause")
 
 		clock.Advance(30 * time.Minute)
 		wantUnavailable(t, keys, s.kid)
 		wantUnavailable(t, keys, s.kid)
-		server.want(t, 3, "keys too old to be used")
+		server.want(t, 4, "keys too old to be used")
 
 		server.serve(serving(t, s))
 		clock.Advance(time.Second)
 		wantKey(t, keys, s)
-		server.want(t, 4, "after the outage")
+		server.want(t, 5, "after the outage")
 	})
 }
 
@@ -319,6 +325,34 @@ func TestABadAnswerKeepsTheOldKeys(t *testing.T) {
 		})
 	}
 	elsewhere.want(t, 0, "the address of the redirect")
+}
+
+func TestAnEndlessAnswerIsCutOff(t *testing.T) {
+	body := &endless{}
+	keys := remote(t, "https://broker.example/jwks", verify.RemoteOptions{Transport: transport(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(body)}, nil
+	})})
+	_, err := keys.Key(t.Context(), "ec-1", "ES256")
+	if err == nil || !strings.Contains(err.Error(), "more than 1048576 bytes") {
+		t.Errorf("got %v, want an error with the bound", err)
+	}
+	if body.read > 1<<20+1 {
+		t.Errorf("read %d bytes, want at most 1 MiB and one", body.read)
+	}
+}
+
+// endless is a body of spaces that gives up long after it should have been left alone.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.read > 8<<20 {
+		return 0, io.EOF
+	}
+	for i := range p {
+		p[i] = ' '
+	}
+	e.read += len(p)
+	return len(p), nil
 }
 
 func TestFreshnessIsKeptWithinBounds(t *testing.T) {

@@ -63,7 +63,7 @@ func newToken(c *Claims, audience string) *Token {
 	return &Token{
 		Subject: Subject{
 			Kind: kind, ID: claims.Subject, ClientID: claims.ClientID, Audience: audience,
-			Email: claims.Email, Roles: append([]string(nil), claims.Roles...), Scopes: strings.Fields(claims.Scope),
+			Email: claims.Email, Roles: claims.Roles, Scopes: strings.Fields(claims.Scope),
 		},
 		Claims: claims,
 	}
