@@ -139,7 +139,7 @@ func isSequence(s string) bool {
 	for len(s) > 0 {
 		run := 0
 		for _, row := range rows {
-			run = max(run, common1(s, row), common1(s, reversed(row)))
+			run = max(run, runLength(s, row), runLength(s, reversed(row)))
 		}
 		if run < 3 {
 			return false
@@ -149,8 +149,8 @@ func isSequence(s string) bool {
 	return true
 }
 
-// common1 is the length of the longest prefix of s that occurs in row.
-func common1(s, row string) int {
+// runLength is the length of the longest prefix of s that occurs in row.
+func runLength(s, row string) int {
 	n := 0
 	for n < len(s) && strings.Contains(row, s[:n+1]) {
 		n++

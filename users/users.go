@@ -152,8 +152,8 @@ type Holder struct {
 // prefix is safe and whose repetition completes it (one transaction where the store has them). Times are UTC milliseconds.
 type Store interface {
 	// Create takes the claims in order, then inserts the user, which is the deciding act. A claim that u.ID holds already is
-	// success, and its At becomes now: nobody takes over what its holder is finishing. fault.Conflict "claim_taken" if another user holds one (the claims taken before it stay: they count for nothing),
-	// "user_exists" if the id is in use.
+	// success, and its At becomes now, so that nobody takes over what its holder is about to finish. fault.Conflict "claim_taken"
+	// if another user holds one (the claims taken before it may stay: they count for nothing), "user_exists" if the id is in use.
 	Create(ctx context.Context, u User, claims []Claim, now time.Time) error
 	// Get returns a user, fault.NotFound "user_unknown" if there is none.
 	Get(ctx context.Context, id string) (User, error)
