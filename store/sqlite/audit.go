@@ -43,7 +43,7 @@ func (s *auditStore) ListAudit(ctx context.Context, before string, limit int) ([
 		var d eventDoc
 		err := decode(text, &d)
 		return audit.Event(d), err
-	}, `SELECT doc FROM audit WHERE ?1 = '' OR id < ?1 ORDER BY id DESC LIMIT ?2`, before, limit)
+	}, `SELECT doc FROM audit WHERE ?1 = '' OR id < ?1 ORDER BY id DESC LIMIT ?2`, before, max(limit, 0))
 }
 
 type eventDoc struct {

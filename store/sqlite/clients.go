@@ -65,7 +65,7 @@ func (s *clientStore) ListClients(ctx context.Context, after string, limit int) 
 			return clients.Client{}, err
 		}
 		return decodeClient(text)
-	}, `SELECT doc FROM clients WHERE id > ? ORDER BY id LIMIT ?`, after, limit)
+	}, `SELECT doc FROM clients WHERE id > ? ORDER BY id LIMIT ?`, after, max(limit, 0))
 }
 
 func unknownClient(id string) error {

@@ -22,9 +22,7 @@ const grantColumns = `id, client_id, code_hash, redirect_uri, challenge, code_un
 	anchor_hash, cur, prev, successor, rotated_at, idle_until, until, dead, bucket, doc`
 
 func (s *grantStore) InsertGrant(ctx context.Context, g tokens.Grant) error {
-	d := grantDoc(g)
-	d.AuthTime, d.CreatedAt = whole(g.AuthTime), whole(g.CreatedAt)
-	doc, err := encode(d)
+	doc, err := encodeGrant(g)
 	if err != nil {
 		return err
 	}
@@ -53,15 +51,21 @@ func (s *grantStore) GetGrant(ctx context.Context, id string) (tokens.Grant, err
 }
 
 func (s *grantStore) RedeemGrant(ctx context.Context, r tokens.Redemption) (tokens.Grant, error) {
+	if r.CodeHash == "" {
+		return tokens.Grant{}, unmatchedGrant() // a grant that never had a code
+	}
 	return s.update(ctx, `UPDATE grants SET code_spent = ?1, anchor_hash = ?2, cur = ?3, idle_until = ?4
-		WHERE id = ?5 AND code_hash = ?6 AND code_hash <> '' AND client_id = ?7 AND redirect_uri = ?8 AND challenge = ?9
+		WHERE id = ?5 AND code_hash = ?6 AND client_id = ?7 AND redirect_uri = ?8 AND challenge = ?9
 		AND code_spent = 0 AND dead = 0 AND code_until > ?1 AND until > ?1 RETURNING `+grantColumns,
 		millis(r.Now), r.AnchorHash, r.Cur, millis(r.IdleUntil), r.GrantID, r.CodeHash, r.ClientID, r.RedirectURI, r.Challenge)
 }
 
 func (s *grantStore) RotateGrant(ctx context.Context, r tokens.Rotation) (tokens.Grant, error) {
+	if r.From == "" || r.To == "" || r.AnchorHash == "" {
+		return tokens.Grant{}, unmatchedGrant() // a grant that has no family, or would have none afterwards
+	}
 	return s.update(ctx, `UPDATE grants SET prev = cur, cur = ?1, successor = ?2, rotated_at = ?3, idle_until = ?4
-		WHERE id = ?5 AND client_id = ?6 AND anchor_hash = ?7 AND cur = ?8 AND cur <> ''
+		WHERE id = ?5 AND client_id = ?6 AND anchor_hash = ?7 AND cur = ?8
 		AND dead = 0 AND idle_until > ?3 AND until > ?3 RETURNING `+grantColumns,
 		r.To, r.Successor, millis(r.Now), millis(r.IdleUntil), r.GrantID, r.ClientID, r.AnchorHash, r.From)
 }
@@ -79,7 +83,7 @@ func (s *grantStore) update(ctx context.Context, query string, args ...any) (tok
 	err := s.write.do(ctx, func(t *tx) error {
 		err := t.one(query, args, r.dest()...)
 		if errors.Is(err, sql.ErrNoRows) {
-			return fault.New(fault.Conflict, "grant_unmatched", "The grant is spent, over, or not the one that was named.")
+			return unmatchedGrant()
 		}
 		if err != nil {
 			return err
@@ -93,6 +97,10 @@ func (s *grantStore) update(ctx context.Context, query string, args ...any) (tok
 		return tokens.Grant{}, err
 	}
 	return r.grant()
+}
+
+func unmatchedGrant() error {
+	return fault.New(fault.Conflict, "grant_unmatched", "The grant is spent, over, or not the one that was named.")
 }
 
 // grantBucket is when a grant is of no more use to anybody: its code if that is all it has, else its family. A spent code is kept as
@@ -122,7 +130,7 @@ type grantDoc struct {
 	AMR         []string        `json:"amr,omitempty"`
 	ACR         string          `json:"acr,omitempty"`
 	Nonce       string          `json:"nonce,omitempty"`
-	Claims      json.RawMessage `json:"claims,omitempty"`
+	Claims      json.RawMessage `json:"-"`
 	CodeHash    string          `json:"-"`
 	RedirectURI string          `json:"-"`
 	Challenge   string          `json:"-"`
@@ -139,15 +147,27 @@ type grantDoc struct {
 	Dead        time.Time       `json:"-"`
 }
 
+// storedGrant keeps the claims parameter byte for byte, where JSON within JSON would be compacted.
+type storedGrant struct {
+	grantDoc
+	Claims []byte `json:"claims,omitempty"`
+}
+
+func encodeGrant(g tokens.Grant) (string, error) {
+	d := storedGrant{grantDoc: grantDoc(g), Claims: g.Claims}
+	d.AuthTime, d.CreatedAt = whole(g.AuthTime), whole(g.CreatedAt)
+	return encode(d)
+}
+
 // grantRow receives grantColumns.
 type grantRow struct {
-	doc                                                             grantDoc
+	doc                                                             storedGrant
 	codeUntil, codeSpent, rotatedAt, idleUntil, until, dead, bucket int64
 	text                                                            []byte
 }
 
 func (r *grantRow) dest() []any {
-	d := &r.doc
+	d := &r.doc.grantDoc
 	return []any{
 		&d.ID, &d.ClientID, &d.CodeHash, &d.RedirectURI, &d.Challenge, &r.codeUntil, &r.codeSpent,
 		&d.AnchorHash, &d.Cur, &d.Prev, &d.Successor, &r.rotatedAt, &r.idleUntil, &r.until, &r.dead, &r.bucket, &r.text,
@@ -156,7 +176,8 @@ func (r *grantRow) dest() []any {
 
 // times is the grant without what only the document holds.
 func (r *grantRow) times() tokens.Grant {
-	d := r.doc
+	d := r.doc.grantDoc
+	d.Claims = r.doc.Claims
 	d.CodeUntil, d.CodeSpent, d.RotatedAt = instant(r.codeUntil), instant(r.codeSpent), instant(r.rotatedAt)
 	d.IdleUntil, d.Until, d.Dead = instant(r.idleUntil), instant(r.until), instant(r.dead)
 	return tokens.Grant(d)

@@ -19,7 +19,7 @@ func (s *keyStore) LoadKeys(ctx context.Context, alg string) (keys.Set, error) {
 	var text []byte
 	err := s.read.one(ctx, `SELECT v, doc FROM key_sets WHERE alg = ?`, []any{alg}, &set.V, &text)
 	if errors.Is(err, sql.ErrNoRows) {
-		return keys.Set{}, nil
+		return set, nil
 	}
 	if err != nil {
 		return keys.Set{}, classify(err)

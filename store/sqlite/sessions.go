@@ -89,7 +89,7 @@ func (s *sessionStore) DeleteSession(ctx context.Context, id string) error {
 
 func (s *sessionStore) SessionsOf(ctx context.Context, userID string, limit int) ([]sessions.Session, error) {
 	return list(ctx, s.read, scanSession,
-		`SELECT `+sessionColumns+` FROM sessions WHERE user_id = ? ORDER BY created_at DESC, id DESC LIMIT ?`, userID, limit)
+		`SELECT `+sessionColumns+` FROM sessions WHERE user_id = ? ORDER BY created_at DESC, id DESC LIMIT ?`, userID, max(limit, 0))
 }
 
 func unknownSession() error {

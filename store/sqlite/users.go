@@ -99,7 +99,7 @@ func (s *userStore) List(ctx context.Context, after string, limit int) ([]users.
 			return users.User{}, err
 		}
 		return decodeUser(text)
-	}, `SELECT doc FROM users WHERE id > ? ORDER BY id LIMIT ?`, after, limit)
+	}, `SELECT doc FROM users WHERE id > ? ORDER BY id LIMIT ?`, after, max(limit, 0))
 }
 
 // takeClaims reserves claims for a user. One that is held by the same user already is renewed: it must not be taken over while
