@@ -1,0 +1,67 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/broker/account"
+	"example.com/broker/callback"
+	"example.com/broker/internal/fault"
+	"example.com/broker/oauth/authorize"
+	"example.com/broker/oauth/logout"
+	"example.com/broker/oauth/metadata"
+	"example.com/broker/oauth/token"
+	"example.com/broker/oauth/tokeninfo"
+	"example.com/broker/users"
+	"example.com/broker/web"
+
+	"context"
+	"slices"
+)
+
+// routes is the one list of the broker's surface. testdata/routes.golden holds it.
+func (p *program) routes(assets http.Handler) ([]web.Route, error) {
+	guards := web.Guards{Verify: p.verifier.Own, Sessions: p.sessions, User: p.activeUser}
+	documents, err := metadata.Routes(metadata.Deps{Issuer: p.issuer, Ring: p.ring, APIs: p.cfg.RegisteredAPIs(), IDTokenAlgs: p.algorithmsOfIDTokens()})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(
+		documents,
+		authorize.Routes(authorize.Deps{
+			Clients: p.clients, Users: p.users, Sessions: p.sessions, Providers: p.providers, Trips: p.trips, Grants: p.grants, Hints: p.hints, Now: p.now,
+		}),
+		callback.Routes(callback.Deps{
+			Clients: p.clients, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Providers: p.providers, Trips: p.trips,
+			Seal: p.seal, Once: p.stores.Once, Audit: p.audit, Log: p.log, Now: p.now, Password: p.cfg.Password.Enabled,
+			Registration: p.cfg.Registration.Open, Register: p.cfg.Registration.Password && p.cfg.Password.Enabled, Observe: p.metrics.Login,
+		}),
+		token.Routes(token.Deps{
+			Clients: p.clients, Users: p.users, Grants: p.grants, Issuer: p.tokens, Now: p.now, DefaultClient: p.cfg.Password.DefaultClient,
+			Observe: p.metrics.Token,
+		}),
+		tokeninfo.Routes(tokeninfo.Deps{Clients: p.clients, Users: p.users, Grants: p.grants, Issuer: p.tokens, Verifier: p.verifier}),
+		logout.Routes(logout.Deps{
+			Clients: p.clients, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Hints: p.hints, Seal: p.seal, Now: p.now,
+		}),
+		account.Routes(account.Deps{
+			Guards: guards, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Grants: p.grants, Providers: p.providers, Now: p.now,
+		}),
+		[]web.Route{{Method: http.MethodGet, Path: "/static/*file", Lane: web.Browser, Handle: func(c *gin.Context) error {
+			assets.ServeHTTP(c.Writer, c.Request)
+			return nil
+		}}},
+	), nil
+}
+
+func (p *program) algorithmsOfIDTokens() []string { return p.ring.Algs() }
+
+// activeUser is the user behind a session or a token, if they may still come in.
+func (p *program) activeUser(ctx context.Context, id string) (users.User, error) {
+	u, err := p.users.Facts(ctx, id)
+	if err == nil && u.Status != users.Active {
+		return users.User{}, fault.New(fault.Forbidden, "account_disabled", "This account is disabled.")
+	}
+	return u, err
+}
