@@ -162,4 +162,7 @@ func text(s string) any {
 	return s
 }
 
+// stepAfter is the end of the step in which t lies. An index over it is seldom rewritten where t moves on often.
+func stepAfter(t time.Time, step time.Duration) time.Time { return t.Truncate(step).Add(step) }
+
 func by(key string, direction int) bson.E { return bson.E{Key: key, Value: direction} }

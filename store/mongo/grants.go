@@ -14,27 +14,26 @@ type grantStore struct{ *db }
 
 var _ tokens.GrantStore = (*grantStore)(nil)
 
-// grantRow adds Gone: when the document may be removed, one to two days after its end, so that the replay of a spent code is seen
-// as such. It moves in steps of a day: a rotation, which moves IdleUntil by minutes, seldom rewrites an index entry.
+// grantRow adds Gone: when the document may be removed ahead of Until, because a code was not redeemed or a family idled. A spent
+// code without a family has none: it is kept as long as what it bought, so that its replay is seen.
 type grantRow struct {
 	tokens.Grant `bson:",inline"`
-	Gone         time.Time `bson:"gone"`
+	Gone         time.Time `bson:"gone,omitempty"`
 	Act          string    `bson:"act"`
 }
 
-const goneStep = 24 * time.Hour
+// grantStep is how Gone moves: a family that refreshes each quarter of an hour rewrites the index once a day.
+const grantStep = 24 * time.Hour
 
-func goneAt(end time.Time) time.Time { return end.Truncate(goneStep).Add(2 * goneStep) }
-
-// goneFirst is when a new grant may be removed: a code that nobody redeems leaves no family to wait for.
+// goneFirst is the Gone of a new grant.
 func goneFirst(g tokens.Grant) time.Time {
 	switch {
-	case g.Cur == "" && g.CodeHash != "":
-		return goneAt(g.CodeUntil)
 	case g.Cur != "" && !g.IdleUntil.IsZero():
-		return goneAt(g.IdleUntil)
+		return stepAfter(g.IdleUntil, grantStep)
+	case g.CodeHash != "" && g.CodeSpent.IsZero():
+		return stepAfter(g.CodeUntil, grantStep)
 	}
-	return goneAt(g.Until)
+	return time.Time{}
 }
 
 func (s *grantStore) InsertGrant(ctx context.Context, g tokens.Grant) error {
@@ -64,10 +63,13 @@ func (s *grantStore) RedeemGrant(ctx context.Context, r tokens.Redemption) (toke
 	}
 	act := newAct()
 	set := bson.M{"code_spent": r.Now, "act": act}
+	update := bson.M{"$set": set}
 	if r.Cur != "" {
-		set["cur"], set["anchor_hash"], set["idle_until"], set["gone"] = r.Cur, r.AnchorHash, r.IdleUntil, goneAt(r.IdleUntil)
+		set["cur"], set["anchor_hash"], set["idle_until"], set["gone"] = r.Cur, r.AnchorHash, r.IdleUntil, stepAfter(r.IdleUntil, grantStep)
+	} else {
+		update["$unset"] = bson.M{"gone": ""}
 	}
-	return s.advance(ctx, filter, set, func(now grantRow) bool { return now.Act == act })
+	return s.advance(ctx, filter, update, func(now grantRow) bool { return now.Act == act })
 }
 
 func (s *grantStore) RotateGrant(ctx context.Context, r tokens.Rotation) (tokens.Grant, error) {
@@ -78,22 +80,22 @@ func (s *grantStore) RotateGrant(ctx context.Context, r tokens.Rotation) (tokens
 		"_id": r.GrantID, "client_id": r.ClientID, "anchor_hash": r.AnchorHash, "cur": r.From,
 		"dead": absent(), "idle_until": later(r.Now), "until": later(r.Now),
 	}
-	set := bson.M{
+	update := bson.M{"$set": bson.M{
 		"prev": r.From, "cur": r.To, "successor": r.Successor, "rotated_at": r.Now,
-		"idle_until": r.IdleUntil, "gone": goneAt(r.IdleUntil), "act": newAct(),
-	}
+		"idle_until": r.IdleUntil, "gone": stepAfter(r.IdleUntil, grantStep),
+	}}
 	// To is random and the caller's own. Where it is the predecessor by now, the same client has presented From again, was given
 	// To by its replica, and has used it: this rotation happened all the same.
-	return s.advance(ctx, filter, set, func(now grantRow) bool { return now.Cur == r.To || now.Prev == r.To })
+	return s.advance(ctx, filter, update, func(now grantRow) bool { return now.Cur == r.To || now.Prev == r.To })
 }
 
 // advance is the one conditional update of Redeem and Rotate. Where its answer was lost, mine tells whether the grant as it is now
 // shows this caller's update; a grant that was killed since is refused like any dead one.
-func (s *grantStore) advance(ctx context.Context, filter, set bson.M, mine func(grantRow) bool) (tokens.Grant, error) {
+func (s *grantStore) advance(ctx context.Context, filter, update bson.M, mine func(grantRow) bool) (tokens.Grant, error) {
 	id := filter["_id"].(string)
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	row, matched, lost := change[grantRow](ctx, s.db, grantsC, filter, bson.M{"$set": set})
+	row, matched, lost := change[grantRow](ctx, s.db, grantsC, filter, update)
 	switch {
 	case lost == nil && matched:
 		return row.Grant, nil

@@ -205,8 +205,8 @@ func TestOpenVerifiesIndexes(t *testing.T) {
 				t.Errorf("Close: %v", err)
 			}
 			specs, err := data.Collection("sessions").Indexes().ListSpecifications(t.Context())
-			if err != nil || len(specs) != 3 {
-				t.Errorf("sessions has %d indexes (%v), want 3", len(specs), err)
+			if err != nil || len(specs) != 4 {
+				t.Errorf("sessions has %d indexes (%v), want 4", len(specs), err)
 			}
 		})
 	}

@@ -14,13 +14,22 @@ type sessionStore struct{ *db }
 
 var _ sessions.Store = (*sessionStore)(nil)
 
+// sessionRow adds Gone: when the document may be removed ahead of Until, because the session idled.
 type sessionRow struct {
 	sessions.Session `bson:",inline"`
-	Act              string `bson:"act"`
+	Gone             time.Time `bson:"gone"`
+	Act              string    `bson:"act"`
+}
+
+// sessionStep is how Gone moves: the usual sliding hour seldom rewrites the index.
+const sessionStep = time.Hour
+
+func rowOfSession(s sessions.Session) sessionRow {
+	return sessionRow{Session: s, Gone: stepAfter(s.IdleUntil, sessionStep), Act: newAct()}
 }
 
 func (s *sessionStore) InsertSession(ctx context.Context, session sessions.Session) error {
-	row := sessionRow{Session: session, Act: newAct()}
+	row := rowOfSession(session)
 	added, err := s.insert(ctx, sessionsC, session.ID, row.Act, row)
 	if err == nil && !added {
 		err = fault.New(fault.Conflict, "session_exists", "The session id %s is in use.", session.ID)
@@ -44,7 +53,7 @@ func (s *sessionStore) TouchSession(ctx context.Context, id string, idleUntil, n
 	matched := false
 	err := s.repeatable(ctx, "touch a session", func(ctx context.Context) error {
 		result, err := s.c(sessionsC).UpdateOne(ctx, bson.M{"_id": id, "idle_until": later(now), "until": later(now)},
-			bson.M{"$max": bson.M{"idle_until": idleUntil}})
+			bson.M{"$max": bson.M{"idle_until": idleUntil, "gone": stepAfter(idleUntil, sessionStep)}})
 		matched = err == nil && result.MatchedCount == 1
 		return err
 	})
@@ -55,7 +64,7 @@ func (s *sessionStore) TouchSession(ctx context.Context, id string, idleUntil, n
 }
 
 func (s *sessionStore) ReplaceSession(ctx context.Context, session sessions.Session, oldHash string) error {
-	row := sessionRow{Session: session, Act: newAct()}
+	row := rowOfSession(session)
 	swapped, err := s.swap(ctx, sessionsC, session.ID, row.Act, bson.M{"_id": session.ID, "secret_hash": oldHash}, row)
 	if err == nil && !swapped {
 		err = fault.New(fault.Conflict, "session_changed", "The session %s was changed or ended meanwhile; sign in again.", session.ID)
