@@ -69,7 +69,7 @@ func (s *grantStore) RedeemGrant(ctx context.Context, r tokens.Redemption) (toke
 	} else {
 		update["$unset"] = bson.M{"gone": ""}
 	}
-	return s.advance(ctx, filter, update, func(now grantRow) bool { return now.Act == act })
+	return s.advance(ctx, r.GrantID, filter, update, func(now grantRow) bool { return now.Act == act })
 }
 
 func (s *grantStore) RotateGrant(ctx context.Context, r tokens.Rotation) (tokens.Grant, error) {
@@ -86,13 +86,12 @@ func (s *grantStore) RotateGrant(ctx context.Context, r tokens.Rotation) (tokens
 	}}
 	// To is random and the caller's own. Where it is the predecessor by now, the same client has presented From again, was given
 	// To by its replica, and has used it: this rotation happened all the same.
-	return s.advance(ctx, filter, update, func(now grantRow) bool { return now.Cur == r.To || now.Prev == r.To })
+	return s.advance(ctx, r.GrantID, filter, update, func(now grantRow) bool { return now.Cur == r.To || now.Prev == r.To })
 }
 
 // advance is the one conditional update of Redeem and Rotate. Where its answer was lost, mine tells whether the grant as it is now
 // shows this caller's update; a grant that was killed since is refused like any dead one.
-func (s *grantStore) advance(ctx context.Context, filter, update bson.M, mine func(grantRow) bool) (tokens.Grant, error) {
-	id := filter["_id"].(string)
+func (s *grantStore) advance(ctx context.Context, id string, filter, update bson.M, mine func(grantRow) bool) (tokens.Grant, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	row, matched, lost := change[grantRow](ctx, s.db, grantsC, filter, update)

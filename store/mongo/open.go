@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -30,8 +31,8 @@ type Options struct {
 	Now func() time.Time
 	// Log gets what an operator should know about the schema; nil: nothing is logged.
 	Log *slog.Logger
-	// Timeout bounds each call, the search for a server included; 0 means 5 seconds. Reading the whole change stream and
-	// sweeping are bounded by batch.
+	// Timeout bounds each read and write, the search for a server and the look at what became of it included; 0 means 5 seconds.
+	// A sequence has it for each of its writes, a long list for each of its batches.
 	Timeout time.Duration
 
 	step  func() error // called ahead of each write of a sequence; tests stop there
@@ -66,7 +67,7 @@ func Open(ctx context.Context, o Options) (*store.Stores, error) {
 		return nil, err
 	}
 	if err := d.prepare(ctx); err != nil {
-		return nil, closing(err, d.close)
+		return nil, errors.Join(err, d.close())
 	}
 	return &store.Stores{
 		Users:    &userStore{d},
@@ -204,12 +205,4 @@ func (d *db) close() error {
 		return fmt.Errorf("disconnect from MongoDB: %w", err)
 	}
 	return nil
-}
-
-// closing gives up a half-open database; why it was given up matters more than how the closing went.
-func closing(err error, end func() error) error {
-	if endErr := end(); endErr != nil {
-		return fmt.Errorf("%w (and %w)", err, endErr)
-	}
-	return err
 }
