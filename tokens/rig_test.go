@@ -213,19 +213,27 @@ func solo(t testing.TB, edit ...func(*settings)) *replica {
 }
 
 // poll hears what other replicas did. It also keeps what is known from growing stale, as the injected clock moves in leaps.
-func (r *replica) poll(t testing.TB) {
+func (r *replica) poll(t tester) {
 	t.Helper()
 	must(t, r.follower.Poll(context.Background()))
 }
 
 // after moves the clock, as if the stream had been followed all along.
-func (r *replica) after(t testing.TB, d time.Duration) {
+func (r *replica) after(t tester, d time.Duration) {
 	t.Helper()
 	r.advance(d)
 	r.poll(t)
 }
 
-func must(t testing.TB, err error) {
+// tester is what testing.TB and *rapid.T share.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
+func must(t tester, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +254,7 @@ func (r *replica) offline() tokens.Grant {
 	return g
 }
 
-func (r *replica) mint(t testing.TB, g tokens.Grant) string {
+func (r *replica) mint(t tester, g tokens.Grant) string {
 	t.Helper()
 	code, err := r.grants.Mint(context.Background(), g)
 	must(t, err)
@@ -258,7 +266,7 @@ func redemption(code string) tokens.RedeemRequest {
 }
 
 // family mints and redeems a grant, and returns it with its first refresh token.
-func (r *replica) family(t testing.TB, g tokens.Grant) (tokens.Grant, string) {
+func (r *replica) family(t tester, g tokens.Grant) (tokens.Grant, string) {
 	t.Helper()
 	got, token, err := r.grants.Redeem(context.Background(), redemption(r.mint(t, g)))
 	must(t, err)
@@ -269,7 +277,7 @@ func (r *replica) rotate(token string) (tokens.Grant, string, error) {
 	return r.grants.Rotate(context.Background(), tokens.RotateRequest{Token: token, ClientID: client})
 }
 
-func (r *replica) mustRotate(t testing.TB, token string) string {
+func (r *replica) mustRotate(t tester, token string) string {
 	t.Helper()
 	_, next, err := r.rotate(token)
 	if err != nil {
@@ -279,7 +287,7 @@ func (r *replica) mustRotate(t testing.TB, token string) string {
 }
 
 // access signs an access token bought with g.
-func (r *replica) access(t testing.TB, g tokens.Grant) string {
+func (r *replica) access(t tester, g tokens.Grant) string {
 	t.Helper()
 	u := alice()
 	u.ID, u.Ver = g.UserID, g.Ver
@@ -288,7 +296,7 @@ func (r *replica) access(t testing.TB, g tokens.Grant) string {
 	return a.Raw
 }
 
-func (r *replica) accepts(t testing.TB, raw string) bool {
+func (r *replica) accepts(t tester, raw string) bool {
 	t.Helper()
 	_, err := r.verifier.Own(context.Background(), raw)
 	return err == nil
@@ -303,7 +311,7 @@ func alice() users.User {
 }
 
 // wantCode checks an *oauth.Error; "" wants success.
-func wantCode(t testing.TB, what, code string, err error) {
+func wantCode(t tester, what, code string, err error) {
 	t.Helper()
 	got := ""
 	if err != nil {
@@ -317,7 +325,7 @@ func wantCode(t testing.TB, what, code string, err error) {
 	}
 }
 
-func wantKind(t testing.TB, what string, kind fault.Kind, err error) {
+func wantKind(t tester, what string, kind fault.Kind, err error) {
 	t.Helper()
 	if !fault.Is(err, kind) {
 		t.Errorf("%s: got %v, want %v", what, err, kind)
