@@ -12,14 +12,16 @@ import (
 // maxBatch bounds the operations of one commit, and so how long the first of them waits for its answer.
 const maxBatch = 256
 
-var errClosed = errors.New("the store is closed")
+var (
+	errClosed = errors.New("the store is closed")
+	errLost   = errors.New("the transaction was lost to another operation's failure")
+)
 
 // hooks are places where tests look in or break in; all are nil otherwise.
 type hooks struct {
-	maxBatch    int               // 0: maxBatch
-	beforeWrite func() error      // before each statement of an operation; an error fails the statement
-	committed   func(ops int)     // after each commit
-	gathered    func(waiting int) // when a batch is complete
+	maxBatch    int           // 0: maxBatch
+	beforeWrite func() error  // before each statement of an operation; an error fails the statement
+	committed   func(ops int) // after each commit, ahead of the answers
 }
 
 // writer owns the one connection that writes.
@@ -106,13 +108,9 @@ func (w *writer) gather(batch []*operation) []*operation {
 		select {
 		case o := <-w.ops:
 			batch = append(batch, o)
-			continue
 		default:
+			return batch
 		}
-		break
-	}
-	if w.hooks.gathered != nil {
-		w.hooks.gathered(len(batch))
 	}
 	return batch
 }
@@ -150,7 +148,7 @@ func (w *writer) apply(o *operation) error {
 	}
 	if o.err = guard(o.act, w.tx); o.err != nil {
 		if err := w.tx.control("ROLLBACK TO op"); err != nil {
-			return err
+			return fmt.Errorf("%w: %v: %w", errLost, o.err, err) // %v: others must not take its failure for theirs
 		}
 	}
 	return w.tx.control("RELEASE op")

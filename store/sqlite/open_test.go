@@ -1,0 +1,220 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/broker/clients"
+	"example.com/broker/internal/fault"
+	"example.com/broker/store/sqlite"
+)
+
+// openChild opens a file as a second process and prints what it hears.
+func openChild(path string) error {
+	s, err := sqlite.Open(context.Background(), sqlite.Options{Path: path, Now: start})
+	if err != nil {
+		fmt.Println(fault.KindOf(err), err)
+		return nil
+	}
+	fmt.Println("opened")
+	return s.Close()
+}
+
+func TestASecondProcessIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "broker.db")
+	s := open(t, path, sqlite.Hooks{})
+	answer := func() string {
+		cmd, lines := child(t, "open", path)
+		lines.Scan()
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("child: %v", err)
+		}
+		return lines.Text()
+	}
+	got := answer()
+	for _, want := range []string{"conflict store_locked: ", path, "another broker"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the second process hears %q, want it to say %q", got, want)
+		}
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("the first one is hurt: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := answer(); got != "opened" {
+		t.Errorf("once the first one is closed the second hears %q, want to open", got)
+	}
+}
+
+func TestAFileIsLockedUnderAllItsNames(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "broker.db"), filepath.Join(dir, "link.db")
+	open(t, path, sqlite.Hooks{})
+	if err := os.Symlink(path, link); err != nil {
+		t.Skipf("no symbolic links here: %v", err)
+	}
+	for _, name := range []string{path, link, dir + "/./broker.db"} {
+		_, err := sqlite.Open(t.Context(), options(t, name, sqlite.Hooks{}))
+		if !fault.Is(err, fault.Conflict) || fault.CodeOf(err) != "store_locked" {
+			t.Errorf("%s: got %v, want store_locked", name, err)
+		}
+	}
+}
+
+func TestFilesAreForTheirOwnerOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "data")
+	path := filepath.Join(dir, "broker ?#%41 é.db")
+	s := open(t, path, sqlite.Hooks{})
+	if err := s.Ping(t.Context()); err != nil { // the log exists
+		t.Fatal(err)
+	}
+	want := map[string]os.FileMode{dir: 0o700, path: 0o600, path + "-wal": 0o600, path + "-shm": 0o600, path + ".lock": 0o600}
+	for name, mode := range want {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: got %v, %v, want mode %v", name, info, err, mode)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // what must be mended
+		t.Fatal(err)
+	}
+	open(t, path, sqlite.Hooks{})
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("a file with a wide mode: got %v, %v, want it narrowed", info, err)
+	}
+}
+
+func TestWhatCannotBeOpenedIsSaid(t *testing.T) {
+	dir := t.TempDir()
+	garbage := filepath.Join(dir, "garbage.db")
+	text := strings.Repeat("this is no database\n", 500)
+	if err := os.WriteFile(garbage, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{
+		"a file that is no database":     garbage,
+		"a folder":                       dir,
+		"a file below a file":            filepath.Join(garbage, "broker.db"),
+		"a name that no file system has": filepath.Join(dir, strings.Repeat("x", 5000)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := sqlite.Open(t.Context(), options(t, path, sqlite.Hooks{}))
+			if !fault.Is(err, fault.Unavailable) || fault.CodeOf(err) != "store_unavailable" {
+				t.Errorf("got %v, want store_unavailable", err)
+			}
+		})
+	}
+	if got, err := os.ReadFile(garbage); err != nil || string(got) != text { //nolint:gosec // our own
+		t.Errorf("the file that is no database was changed: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	fresh := filepath.Join(dir, "fresh.db")
+	if _, err := sqlite.Open(ctx, options(t, fresh, sqlite.Hooks{})); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled caller: got %v", err)
+	}
+	open(t, fresh, sqlite.Hooks{}) // no lock is left behind
+	if _, err := sqlite.Open(t.Context(), sqlite.Options{Path: fresh}); err == nil {
+		t.Error("options without a clock were taken")
+	}
+}
+
+// edit changes a closed file as a newer program would have.
+func edit(t *testing.T, path string, statements ...string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range statements {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestANewerSchema(t *testing.T) {
+	const newer = `INSERT INTO schema_version (version_id, is_applied) VALUES (99, 1)`
+	path := filepath.Join(t.TempDir(), "broker.db")
+	s := open(t, path, sqlite.Hooks{})
+	if err := s.Clients.InsertClient(t.Context(), clients.Client{ID: "app"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("that the version before can work with is used", func(t *testing.T) {
+		edit(t, path, newer, `ALTER TABLE clients ADD COLUMN added_later TEXT`)
+		s := open(t, path, sqlite.Hooks{})
+		if err := s.Clients.InsertClient(t.Context(), clients.Client{ID: "app-2"}); err != nil {
+			t.Error(err)
+		}
+		if got, err := s.Clients.ListClients(t.Context(), "", 5); err != nil || len(got) != 2 {
+			t.Errorf("got %d clients, %v, want 2", len(got), err)
+		}
+	})
+	t.Run("that it cannot work with is refused, and the file left as it is", func(t *testing.T) {
+		edit(t, path, `UPDATE schema_compat SET oldest = 99`)
+		before, err := os.ReadFile(path) //nolint:gosec // our own
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = sqlite.Open(t.Context(), options(t, path, sqlite.Hooks{}))
+		if !fault.Is(err, fault.Conflict) || fault.CodeOf(err) != "schema_newer" {
+			t.Fatalf("got %v, want schema_newer", err)
+		}
+		for _, want := range []string{path, "99", "up to 1"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("got %q, want it to say %q", err, want)
+			}
+		}
+		if after, err := os.ReadFile(path); err != nil || !cmp.Equal(before, after) { //nolint:gosec // our own
+			t.Errorf("the file was changed (%v)", err)
+		}
+	})
+}
+
+func TestReadersCannotWrite(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "broker.db"), sqlite.Hooks{})
+	if _, err := sqlite.Ask[int64](t.Context(), s, "UPDATE pulse SET at = 1 RETURNING at"); err == nil {
+		t.Error("a reader wrote")
+	}
+}
+
+func TestTheFileIsSafeAgainstPowerLoss(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "broker.db"), sqlite.Hooks{})
+	if mode, err := sqlite.Ask[string](t.Context(), s, "PRAGMA journal_mode"); err != nil || mode != "wal" {
+		t.Errorf("journal mode %q, %v, want wal", mode, err)
+	}
+	const full = 2
+	if sync, err := sqlite.Tell(t.Context(), s, "PRAGMA synchronous"); err != nil || sync != full {
+		t.Errorf("synchronous %d, %v, want %d", sync, err, full)
+	}
+}
+
+func TestPingWritesTheTime(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "broker.db"), sqlite.Hooks{})
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := sqlite.Ask[int64](t.Context(), s, "SELECT at FROM pulse"); err != nil || !time.UnixMilli(at).Equal(start()) {
+		t.Errorf("got %v, %v, want %v", time.UnixMilli(at).UTC(), err, start())
+	}
+}
