@@ -128,6 +128,8 @@ type Provider struct {
 	AuthURL       string   `koanf:"auth_url" doc:"GitHub Enterprise: authorization endpoint."`
 	TokenURL      string   `koanf:"token_url" doc:"GitHub Enterprise: token endpoint."`
 	APIURL        string   `koanf:"api_url" doc:"GitHub Enterprise: base of the REST API."`
+	// Namespace of its identities where it is not the issuer; `broker dev` sets it for local upstreams, it has no key.
+	Namespace string `koanf:"-"`
 }
 
 // Client is an application.

@@ -1,0 +1,124 @@
+package config
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/broker/clients"
+	"example.com/broker/internal/secret"
+	"example.com/broker/oauth"
+	"example.com/broker/providers"
+)
+
+// What the adapters are called in a file.
+const (
+	KindGitHub = "github"
+	KindGoogle = "google"
+	KindOIDC   = "oidc"
+)
+
+// RegisteredAPIs returns the APIs by id, with the defaults filled in.
+func (c Config) RegisteredAPIs() []clients.API {
+	var out []clients.API
+	for _, id := range slices.Sorted(maps.Keys(c.APIs)) {
+		a := c.APIs[id]
+		out = append(out, clients.API{
+			ID: id, Audience: a.Audience, Scopes: some(a.Scopes), Roles: some(a.Roles),
+			Alg: cmp.Or(a.AccessToken.Alg, "ES256"), Typ: cmp.Or(a.AccessToken.Typ, oauth.TypAccessToken), TTL: a.AccessToken.TTL,
+		})
+	}
+	return out
+}
+
+// RegisteredClients returns the clients by id, with the defaults filled in and secrets hashed.
+func (c Config) RegisteredClients() []clients.Client {
+	var out []clients.Client
+	for _, id := range slices.Sorted(maps.Keys(c.Clients)) {
+		out = append(out, c.Clients[id].registered(id))
+	}
+	return out
+}
+
+func (c Client) registered(id string) clients.Client {
+	out := clients.Client{
+		ID: id, Name: c.Name, AuthMethod: cmp.Or(c.AuthMethod, oauth.AuthNone), FirstParty: c.FirstParty, GrantTypes: some(c.GrantTypes),
+		RedirectURIs: some(c.RedirectURIs), PostLogoutRedirectURIs: some(c.PostLogout), InitiateLoginURI: c.InitiateLoginURI,
+		Origins: some(c.Origins), Scopes: some(c.Scopes), APIs: some(c.APIs), DefaultAPI: c.DefaultAPI, Providers: some(c.Providers),
+		PKCEOptional: c.PKCE == pkceOptional, LoopbackAnyPort: c.LoopbackAnyPort, IDTokenAlg: c.IDTokenAlg,
+		IntrospectAny: c.Introspect == introspectAny, Disabled: c.Disabled,
+	}
+	if c.Secret != "" {
+		out.AuthMethod = cmp.Or(c.AuthMethod, oauth.AuthClientSecretBasic)
+		out.SecretHashes = []string{secret.Hash(secret.Value(c.Secret))}
+	}
+	if out.GrantTypes == nil {
+		out.GrantTypes = []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}
+	}
+	return out
+}
+
+// RegisteredProviders returns the providers in the order of their buttons: google, github, then the others by id. Scopes and the
+// addresses of the well-known upstreams are left to the adapters.
+func (c Config) RegisteredProviders(now func() time.Time) []providers.Config {
+	var out []providers.Config
+	for _, id := range providerOrder(c.Providers) {
+		p := c.Providers[id]
+		out = append(out, providers.Config{
+			ID: id, Kind: p.kind(id), Name: p.name(id), Namespace: cmp.Or(p.Namespace, p.Issuer), Issuer: p.Issuer, ClientID: p.ClientID,
+			ClientSecret: p.ClientSecret, AuthMethod: p.AuthMethod, Scopes: some(p.Scopes), SubjectClaim: p.SubjectClaim,
+			HostedDomains: some(p.HostedDomains), Linking: providers.Linking(cmp.Or(p.Linking, string(providers.LinkProve))),
+			Registration: p.Registration, Disabled: p.Disabled, AllowPrivate: p.AllowPrivate, CAFile: p.CAFile,
+			AuthURL: p.AuthURL, TokenURL: p.TokenURL, APIURL: p.APIURL,
+			RedirectURI: strings.TrimSuffix(c.Issuer, "/") + "/callback/" + id, Now: now,
+		})
+	}
+	return out
+}
+
+func providerOrder(m map[string]Provider) []string {
+	rank := func(id string) int {
+		switch id {
+		case KindGoogle:
+			return 0
+		case KindGitHub:
+			return 1
+		}
+		return 2
+	}
+	return slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
+}
+
+func (p Provider) kind(id string) string {
+	switch {
+	case p.Kind != "":
+		return p.Kind
+	case id == KindGitHub || id == KindGoogle:
+		return id
+	}
+	return KindOIDC
+}
+
+func (p Provider) name(id string) string {
+	switch {
+	case p.Name != "":
+		return p.Name
+	case id == KindGitHub:
+		return "GitHub"
+	case id == KindGoogle:
+		return "Google"
+	}
+	return id
+}
+
+// some is a copy of list, nil if it is empty: an empty list in a file means the default, as a missing one does.
+func some[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return slices.Clone(list)
+}
