@@ -54,6 +54,8 @@ type Options struct {
 	// here: no replica can then act on the row and miss the entry. An error keeps the row from being written. They may be called
 	// again for the same counter, and for one that is never written.
 	BeforeVersion, BeforeEpoch func(ctx context.Context, userID string, ver int64) error
+	// Heard is the highest counter of a user that the followed change stream has named, 0 for none; nil where nothing is followed.
+	Heard func(userID string) int64
 	// Audit takes what was done and denied; nil for nobody. Actor is set where it is the user; else the Recorder knows the caller.
 	Audit audit.Recorder
 	// FactsSize bounds the cache behind Facts in users (10,000 by default), FactsFor the age of an entry (a minute by default).
@@ -88,6 +90,9 @@ func New(o Options) (*Service, error) {
 	}
 	o.Passwords = o.Passwords.withDefaults()
 	s := &Service{opts: o, store: o.Store, hasher: o.Hasher, addressLimit: ratelimit.PasswordByAddress(), accountLimit: ratelimit.PasswordByAccount()}
+	if o.Heard != nil {
+		s.store = lifted{o.Store, o.Heard}
+	}
 	if o.AddressLimit != nil {
 		s.addressLimit = *o.AddressLimit
 	}

@@ -208,6 +208,7 @@ func (p *program) buildPeople(ctx context.Context) error {
 			_, err := p.providers.Get(l.Provider)
 			return err == nil
 		},
+		Heard:         func(id string) int64 { return max(p.revocations.UserVer(id), p.revocations.UserEpoch(id)) },
 		BeforeVersion: p.lifecycle.BeforeVersion, BeforeEpoch: p.lifecycle.BeforeEpoch, Audit: p.audit,
 	})
 	if err != nil {
