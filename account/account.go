@@ -71,7 +71,11 @@ func (e *endpoints) dashboard(c *gin.Context) error {
 		})
 		return nil
 	}
-	u := who.User
+	// The cached facts behind the guard do not say whether there is a password.
+	u, err := e.Users.Get(c.Request.Context(), who.User.ID)
+	if err != nil {
+		return err
+	}
 	p := pages.SignedIn{
 		Account: pages.Account{Name: firstOf(u.Name, u.Username, u.Email), Detail: firstOf(u.Email, u.Username)},
 		Email:   u.Email, Verified: u.EmailVerified, Username: u.Username, UserID: u.ID, Password: u.Password != "",

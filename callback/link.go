@@ -40,7 +40,7 @@ func (e *endpoints) linkPage(c *gin.Context) error {
 		return e.prove(c, http.StatusOK, t, app, "", e.notice(q.Get("notice"), q.Get("provider")))
 	}
 	return web.Page(c, http.StatusOK, pages.ConfirmLink{
-		App: appName(app), Account: *accountOf(*u), Ways: e.ways(*u), New: e.identity(users.Linked{Identity: t.Pending.Identity}),
+		App: appName(app), Account: *accountOf(*u), Ways: e.ways(*u, t.Pending.Ways), New: e.identity(users.Linked{Identity: t.Pending.Identity}),
 		Hidden: []pages.Field{{Name: "tx", Value: e.Trips.Seal(t, web.BrowserID(c))}},
 	})
 }
@@ -71,12 +71,12 @@ func (e *endpoints) identity(l users.Linked) pages.Identity {
 	return out
 }
 
-func (e *endpoints) ways(u users.User) []pages.Identity {
+func (e *endpoints) ways(u users.User, names []string) []pages.Identity {
 	var out []pages.Identity
 	for _, l := range u.Identities {
 		out = append(out, e.identity(l))
 	}
-	if u.Password != "" {
+	if slices.Contains(names, signin.PasswordWay) {
 		out = append(out, pages.Identity{Provider: "Password", Handle: u.Username})
 	}
 	return out
