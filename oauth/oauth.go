@@ -20,6 +20,7 @@ type Error struct {
 	Cause      error // for the log only
 }
 
+// Error returns the code, the description and the cause, for the log.
 func (e *Error) Error() string {
 	if e.Cause != nil {
 		return e.Code + ": " + e.Description + ": " + e.Cause.Error()
@@ -27,6 +28,7 @@ func (e *Error) Error() string {
 	return e.Code + ": " + e.Description
 }
 
+// Unwrap gives the cause, for errors.Is and errors.As.
 func (e *Error) Unwrap() error { return e.Cause }
 
 // The error codes the broker answers with.
@@ -50,12 +52,13 @@ const (
 	ErrAccountSelection        = "account_selection_required"
 	ErrRequestNotSupported     = "request_not_supported"
 	ErrRequestURINotSupported  = "request_uri_not_supported"
+	ErrRegistration            = "registration_not_supported"
 	ErrUnsupportedTokenType    = "unsupported_token_type" // RFC 7009 §2.2.1
 	ErrUnmetAuthentication     = "unmet_authentication_requirements"
-	ErrSlowDown                = "slow_down"
+	ErrSlowDown                = "slow_down" // RFC 8628 §3.5
 )
 
-// Errorf returns an *Error with the status that belongs to the code.
+// Errorf returns an *Error with the status that belongs to the code; the description is formatted and passed through Describe.
 func Errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Description: Describe(fmt.Sprintf(format, args...)), Status: statusOf(code)}
 }
@@ -70,15 +73,13 @@ func statusOf(code string) int {
 		return http.StatusInternalServerError
 	case ErrTemporarilyUnavailable:
 		return http.StatusServiceUnavailable
-	case ErrSlowDown:
-		return http.StatusTooManyRequests
 	default:
 		return http.StatusBadRequest
 	}
 }
 
 // Describe maps text to the characters RFC 6749 §5.2 allows in error_description: %x20-21 / %x23-5B / %x5D-7E. Double quotes
-// become single ones, a backslash becomes a slash, anything else a question mark.
+// become single ones, a backslash becomes a slash, line breaks and tabs a space, anything else a question mark.
 func Describe(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -8,17 +8,20 @@ import (
 // MaxScopes bounds how many scopes one request may name.
 const MaxScopes = 100
 
+// maxScopeBytes bounds the whole parameter, repeats included.
+const maxScopeBytes = 8 << 10
+
 // Scopes is a set of scope values in the order they were first named.
 type Scopes []string
 
 // ParseScopes splits a scope parameter (RFC 6749 §3.3), dropping repeats. It returns an invalid_scope *Error for a character outside
-// the grammar, an empty value between two spaces, or more than MaxScopes values. The empty string is the empty set.
+// the grammar, an empty value beside a space, more than MaxScopes values or 8 KiB. The empty string is the empty set.
 func ParseScopes(s string) (Scopes, error) {
 	if s == "" {
 		return nil, nil
 	}
-	if len(s) > 8192 {
-		return nil, Errorf(ErrInvalidScope, "scope has %d bytes, expected at most 8192", len(s))
+	if len(s) > maxScopeBytes {
+		return nil, Errorf(ErrInvalidScope, "scope has %d bytes, expected at most %d", len(s), maxScopeBytes)
 	}
 	var out Scopes
 	for v := range strings.SplitSeq(s, " ") {
@@ -40,6 +43,7 @@ func ParseScopes(s string) (Scopes, error) {
 	return out, nil
 }
 
+// String returns the values as a scope parameter has them.
 func (s Scopes) String() string { return strings.Join(s, " ") }
 
 // Has reports whether v is in the set.
