@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -8,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -27,20 +29,25 @@ func NewSealer(keys ...[]byte) (*Sealer, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("secret: no encryption key: give at least one of 32 bytes")
 	}
+	own := make([][]byte, 0, len(keys))
 	for i, k := range keys {
 		if len(k) != KeySize {
 			return nil, fmt.Errorf("secret: encryption key %d has %d bytes, want %d", i+1, len(k), KeySize)
 		}
+		own = append(own, bytes.Clone(k))
 	}
-	return &Sealer{keys}, nil
+	return &Sealer{own}, nil
 }
 
-// Seal returns plaintext encrypted for one purpose, in unpadded base64url. Data sealed for one purpose does not open for another.
+// Format keeps the keys out of logs.
+func (*Sealer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, placeholder) }
+
+// Seal returns plaintext encrypted for one purpose, in unpadded base64url: 28 bytes longer, and a third on top of that. Data sealed for one purpose does not open for another.
 func (s *Sealer) Seal(purpose string, plaintext []byte) string {
 	return base64.RawURLEncoding.EncodeToString(aead(s.keys[0], purpose).Seal(nil, nil, plaintext, nil))
 }
 
-// Open reverses Seal, or returns ErrSealed.
+// Open reverses Seal, or returns ErrSealed. Exactly one text opens: padding, line breaks and stray bits are refused.
 func (s *Sealer) Open(purpose, sealed string) ([]byte, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
 	if err != nil || strings.ContainsAny(sealed, "\r\n") {

@@ -7,16 +7,24 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"fmt"
+	"io"
 	"log/slog"
 )
 
-// Value is a string that must not reach a log: every way of formatting it prints a placeholder. Reveal gives the text.
+// Value is a string that must not reach a log: fmt, slog and encoders print a placeholder in its place. Reveal gives the text.
+//
+// One way around it is left, because no method can be called there: fmt looks into unexported fields. A struct that holds a Value in one
+// is not to be printed whole.
 type Value string
 
 const placeholder = "[secret]"
 
-func (Value) String() string   { return placeholder }
-func (Value) GoString() string { return placeholder }
+// String returns the placeholder.
+func (Value) String() string { return placeholder }
+
+// Format prints the placeholder for every verb. String alone would not do: fmt prints the text itself where a verb does not fit.
+func (Value) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, placeholder) }
 
 // LogValue keeps slog handlers from reflecting into the string.
 func (Value) LogValue() slog.Value { return slog.StringValue(placeholder) }
@@ -27,7 +35,7 @@ func (Value) MarshalText() ([]byte, error) { return []byte(placeholder), nil }
 // Reveal returns the secret text.
 func (v Value) Reveal() string { return string(v) }
 
-// New returns n random bytes in unpadded base64url; 16 bytes are 22 characters, 32 bytes are 43.
+// New returns n random bytes from crypto/rand in unpadded base64url; 16 bytes are 22 characters, 32 bytes are 43.
 func New(n int) Value {
 	b := make([]byte, n)
 	rand.Read(b) // never fails, see crypto/rand
@@ -40,9 +48,10 @@ func Hash(v Value) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Equal compares a stored hash with a presented secret in constant time. An empty hash equals nothing.
+// Equal compares a stored hash with a presented secret in constant time. An empty hash equals nothing, and nor does an empty secret,
+// though it has a hash.
 func Equal(hash string, presented Value) bool {
-	return hash != "" && subtle.ConstantTimeCompare([]byte(hash), []byte(Hash(presented))) == 1
+	return hash != "" && presented != "" && subtle.ConstantTimeCompare([]byte(hash), []byte(Hash(presented))) == 1
 }
 
 // EqualText compares two texts of any length without leaking where they differ. Empty texts are never equal.
