@@ -14,8 +14,8 @@ import (
 
 // Value is a string that must not reach a log: fmt, slog and encoders print a placeholder in its place. Reveal gives the text.
 //
-// One way around it is left, because no method can be called there: fmt looks into unexported fields. A struct that holds a Value in one
-// is not to be printed whole.
+// Two ways around it are left, because no method is called there: fmt looks into unexported fields, and encoding/json writes the keys of
+// a map as they are. A struct that holds a Value in such a field is not to be printed whole, and a Value is no key of a map.
 type Value string
 
 const placeholder = "[secret]"

@@ -22,11 +22,10 @@ func TestValueNeverPrintsItself(t *testing.T) {
 		Key  secret.Value
 		Keys []secret.Value
 		Map  map[string]secret.Value
-		By   map[secret.Value]int
 		At   *secret.Value
 		Any  any
 	}
-	held := holder{v, []secret.Value{v}, map[string]secret.Value{"k": v}, map[secret.Value]int{v: 1}, &v, v}
+	held := holder{v, []secret.Value{v}, map[string]secret.Value{"k": v}, &v, v}
 	var out bytes.Buffer
 	for _, verb := range []string{"v", "+v", "#v", "s", "q", "x", "X", "d", "t", "c", "U", "f", "20s", "-3q", "z"} {
 		fmt.Fprintf(&out, "%"+verb+"\n", v)    //nolint:govet // verbs that do not fit are the point
