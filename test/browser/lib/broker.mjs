@@ -14,14 +14,14 @@ const startTimeout = 30_000;
 const stopTimeout = 12_000; // the broker promises to end within 10 s of SIGTERM
 
 /**
- * Builds the binary and returns its path. The runner does it once and says where in BROKER_BIN; a spec run by hand builds
+ * Builds the binary and returns its path. The runner does it once and says where in BROKER_TEST_BIN; a spec run by hand builds
  * for itself, and Go's build cache makes that cheap.
  */
 export async function buildBroker() {
-  if (process.env.BROKER_BIN) return process.env.BROKER_BIN;
+  if (process.env.BROKER_TEST_BIN) return process.env.BROKER_TEST_BIN;
   const binary = path.join(await mkdtemp(path.join(tmpdir(), 'broker-bin-')), 'broker');
   await promisify(execFile)('go', ['build', '-o', binary, './cmd/broker'], { cwd: root });
-  process.env.BROKER_BIN = binary;
+  process.env.BROKER_TEST_BIN = binary;
   return binary;
 }
 
