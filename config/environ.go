@@ -61,7 +61,7 @@ func (l *loader) readEnviron(environ []string, k *koanf.Koanf) map[string]any {
 // variable reads one variable; a problem is said, and ok is false.
 func (l *loader) variable(name, value string, set map[string]bool, k *koanf.Koanf) (path []string, got any, ok bool) {
 	reject := func(stands, format string, args ...any) ([]string, any, bool) {
-		l.add(Problem{Where: envPrefix + name, Key: stands, Text: fmt.Sprintf(format, args...), stands: stands})
+		l.add(Problem{Where: envPrefix + name, Key: stands, Text: fmt.Sprintf(format, args...), stands: stands, named: true})
 		return nil, nil, false
 	}
 	segments := strings.Split(strings.ToLower(strings.TrimPrefix(name, envStart)), envNest)
@@ -108,6 +108,11 @@ func (l *loader) variable(name, value string, set map[string]bool, k *koanf.Koan
 		return reject(key, "%s", err)
 	}
 	l.at.set(key, p)
+	for i := 1; i < len(path); i++ { // what is missing beside it is shown here
+		if group := strings.Join(path[:i], "."); l.at.places[group].where == "" {
+			l.at.places[group] = place{where: p.where}
+		}
+	}
 	return path, got, true
 }
 
@@ -204,7 +209,7 @@ func (l *loader) readFlags(flags map[string]string) map[string]any {
 		where := flagPrefix + "--" + strings.NewReplacer(".", "-", "_", "-").Replace(key)
 		got, err := at.value(flags[key])
 		if err != nil {
-			l.add(Problem{Where: where, Key: key, Text: err.Error(), stands: key})
+			l.add(Problem{Where: where, Key: key, Text: err.Error(), stands: key, named: true})
 			continue
 		}
 		l.at.set(key, place{where: where})

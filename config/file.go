@@ -53,7 +53,7 @@ func (l *loader) readFile(path string) map[string]any {
 var (
 	yamlLine = regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?`)
 	// A secret without quotes that begins with an asterisk is an anchor's name to YAML, and would be in its message.
-	anchorName = regexp.MustCompile(`anchor '[^']*'`)
+	anchorName = regexp.MustCompile(`unknown anchor '[^']*' referenced`)
 )
 
 func (l *loader) syntax(path string, err error) {
@@ -64,7 +64,7 @@ func (l *loader) syntax(path string, err error) {
 			where += ":" + m[1]
 		}
 	}
-	text = anchorName.ReplaceAllString(text, "an anchor")
+	text = anchorName.ReplaceAllString(text, "an alias of nothing: put a text that begins with * in quotes")
 	l.add(Problem{Where: where, Text: "is not YAML: " + text, stands: everything})
 }
 
@@ -157,6 +157,9 @@ func (l *loader) entry(out map[string]any, s *node, path string, key, value *yam
 	l.at.places[at] = l.position(key)
 	got, ok := l.read(value, child, at)
 	if !ok {
+		if child.leaf() {
+			delete(l.at.places, at)
+		}
 		return
 	}
 	if child.leaf() {
@@ -269,8 +272,9 @@ func (l *loader) wrong(n *yaml.Node, s *node, path string) {
 	case s.shape == duration && n.ShortTag() == "!!int":
 		fix = ": add a unit"
 	}
+	stands := path
 	if path == "" {
-		path = "(the file)"
+		path, stands = "(the file)", everything
 	}
-	l.reject(n, path, path, "%s, expected %s%s", got, s.shape.expected(), fix)
+	l.reject(n, path, stands, "%s, expected %s%s", got, s.shape.expected(), fix)
 }

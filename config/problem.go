@@ -20,6 +20,8 @@ type Problem struct {
 	Warning bool
 
 	line, column int
+	// named says that Where is the name of the key already, as that of a variable is.
+	named bool
 	// stands is the key that the same mistake would make look missing or wrong once more.
 	stands string
 }
@@ -29,8 +31,7 @@ func (p Problem) String() string {
 	if p.Where != "" {
 		parts = append(parts, p.Where)
 	}
-	// The name of a variable is the key already.
-	if p.Key != "" && !strings.HasPrefix(p.Where, envPrefix) && !strings.HasPrefix(p.Where, flagPrefix) {
+	if p.Key != "" && !p.named {
 		parts = append(parts, p.Key)
 	}
 	text := p.Text

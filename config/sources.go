@@ -64,14 +64,14 @@ func base(key string) string {
 func (s Sources) locate(p Problem) Problem {
 	for _, key := range []string{p.Key, base(p.Key)} {
 		if at, ok := s.places[key]; ok {
-			p.Where, p.line, p.column = at.where, at.line, at.column
+			p.Where, p.line, p.column, p.named = at.where, at.line, at.column, at.line == 0
 			return p
 		}
 	}
 	// What is not there is shown where it belongs.
 	for key := p.Key; strings.Contains(key, "."); {
 		key = key[:strings.LastIndexByte(key, '.')]
-		if at, ok := s.places[key]; ok && at.line > 0 {
+		if at, ok := s.places[key]; ok {
 			p.Where, p.line, p.column = at.where, at.line, at.column
 			return p
 		}
