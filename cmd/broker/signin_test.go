@@ -62,16 +62,16 @@ func TestSignInByPasswordOnThePage(t *testing.T) {
 	onBothStores(t, func(t *testing.T, w *world) {
 		alice := w.person("alice", "editor")
 		a, b := w.app("spa", ""), w.browser()
-		wrong := b.submit(b.open(a.authorizeURL()), "signin-form", url.Values{"username": {"alice"}, "password": {"not the password"}})
+		wrong := b.submit(b.open(a.authorizeURL()), "signin-form", url.Values{"username": {alice.Username}, "password": {"not the password"}})
 		if wrong.StatusCode != http.StatusUnauthorized || !wrong.has("error-summary") || strings.Contains(wrong.body, "not the password") {
 			t.Fatalf("a wrong password answered %d:\n%s", wrong.StatusCode, wrong.body)
 		}
-		if form, _ := wrong.form(t, "signin-form"); form.Get("username") != "alice" {
+		if form, _ := wrong.form(t, "signin-form"); form.Get("username") != alice.Username {
 			t.Errorf("the name did not survive: %v", form)
 		}
 		right := b.submit(wrong, "signin-form", url.Values{"password": {w.password}})
 		r := a.redeem(a.code(right))
-		if got := claims(t, r.str("access_token")); got["sub"] != alice.ID || got["email"] != "alice@example.com" || !cmp.Equal(got["roles"], []any{"editor"}) {
+		if got := claims(t, r.str("access_token")); got["sub"] != alice.ID || got["email"] != alice.Email || !cmp.Equal(got["roles"], []any{"editor"}) {
 			t.Errorf("the token says %v", got)
 		}
 	})
@@ -79,10 +79,10 @@ func TestSignInByPasswordOnThePage(t *testing.T) {
 
 func TestASessionAnswersTheNextAppSilently(t *testing.T) {
 	onBothStores(t, func(t *testing.T, w *world) {
-		w.person("alice")
+		alice := w.person("alice")
 		b := w.browser()
 		first := w.app("spa", "")
-		first.code(b.signInByPassword(first, "alice"))
+		first.code(b.signInByPassword(first, alice.Username))
 		second := w.app("web", webSecret)
 		second.code(b.open(second.authorizeURL()))
 		second.code(b.open(second.authorizeURL("prompt", "none")))
@@ -141,9 +141,9 @@ func TestTheSameAddressIsLinkedAfterProofOfBothSides(t *testing.T) {
 
 func TestRefusedFormsOfAForeignSite(t *testing.T) {
 	w := newWorld(t, "sqlite")
-	w.person("alice")
+	alice := w.person("alice")
 	for _, origin := range []string{"https://evil.example", "null", "http://localhost:1"} {
-		r := w.post("/login", url.Values{"username": {"alice"}, "password": {w.password}}, "Origin", origin, "Sec-Fetch-Site", "cross-site")
+		r := w.post("/login", url.Values{"username": {alice.Username}, "password": {w.password}}, "Origin", origin, "Sec-Fetch-Site", "cross-site")
 		if r.StatusCode != http.StatusForbidden || len(r.Header.Values("Set-Cookie")) > 0 {
 			t.Errorf("a form of %s answered %d with cookies %v", origin, r.StatusCode, r.Header.Values("Set-Cookie"))
 		}
@@ -152,9 +152,9 @@ func TestRefusedFormsOfAForeignSite(t *testing.T) {
 
 func TestSignOutByTheApp(t *testing.T) {
 	onBothStores(t, func(t *testing.T, w *world) {
-		w.person("alice")
+		alice := w.person("alice")
 		a, b := w.app("spa", ""), w.browser()
-		r := a.redeem(a.code(b.signInByPassword(a, "alice")))
+		r := a.redeem(a.code(b.signInByPassword(a, alice.Username)))
 		p := b.open("/end_session?" + url.Values{
 			"id_token_hint": {r.str("id_token")}, "post_logout_redirect_uri": {appPostLogout}, "state": {"a b&c"},
 		}.Encode())

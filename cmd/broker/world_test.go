@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,17 +35,25 @@ import (
 	"example.com/broker/users"
 )
 
-// world is a whole broker on a real store, with local upstreams behind it, reached over loopback as everybody else reaches it.
+// world is a whole broker on a real store, with local upstreams behind it, reached over loopback as everybody else reaches it. It runs
+// in this process, or, where program is nil, in one of its own.
 type world struct {
 	testing.TB
 	*program
-	issuer   string
-	github   *local.GitHub
-	google   *local.Google
-	clock    *clock
-	cfg      config.Config
-	password string
-	logs     *logBuffer
+	issuer    string
+	kind      string // of the store
+	github    *local.GitHub
+	google    *local.Google
+	rogue     *local.Google // a provider that its operator should not have trusted
+	clock     *clock
+	cfg       config.Config
+	password  string
+	logs      *logBuffer
+	transport http.RoundTripper
+	ledger    *ledger
+	operator  operator
+	people    *atomic.Int64
+	stop      func()
 }
 
 // clock is the time of a world, moved by hand on top of the real one.
@@ -55,13 +68,18 @@ const (
 	ordersAPI     = "https://orders.example.com/"
 	stockAPI      = "https://stock.example.com/"
 	webSecret     = "web-secret-0123456789-0123456789-0123456789"
+	oddSecret     = "odd: secret+with%percent&and=more/0123456789"
 	serviceSecret = "service-secret-0123456789-0123456789-01234"
+	auditSecret   = "audit-secret-0123456789-0123456789-0123456"
+	upstreamKey   = "upstream-secret-0123456789-0123456789-0123"
 )
+
+var storeKinds = []string{"sqlite", "mongo"}
 
 // onBothStores runs a test on a fresh world over SQLite and one over MongoDB.
 func onBothStores(t *testing.T, test func(t *testing.T, w *world), edit ...func(*config.Config)) {
 	t.Helper()
-	for _, kind := range []string{"sqlite", "mongo"} {
+	for _, kind := range storeKinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			test(t, newWorld(t, kind, edit...))
@@ -69,23 +87,76 @@ func onBothStores(t *testing.T, test func(t *testing.T, w *world), edit ...func(
 	}
 }
 
-func newWorld(t *testing.T, kind string, edit ...func(*config.Config)) *world {
+// newWorld starts a broker in this process; it ends with the test.
+func newWorld(t testing.TB, kind string, edit ...func(*config.Config)) *world {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	l := listen(t, "127.0.0.1:0")
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	w := surroundings(t, kind, "http://localhost:"+port)
+	for _, e := range edit {
+		e(&w.cfg)
+	}
+	w.start(l)
+	w.ledger.watch(w)
+	return w
+}
+
+func listen(t testing.TB, address string) net.Listener {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(context.WithoutCancel(t.Context()), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	w := &world{TB: t, issuer: "http://localhost:" + port, clock: &clock{}, password: "correct horse battery staple", logs: &logBuffer{}}
-	w.github = local.NewGitHub(local.GitHubOptions{ClientID: "gh-client", ClientSecret: "gh-secret", Now: w.clock.now})
-	w.google = local.NewGoogle(local.GoogleOptions{ClientID: "goog-client", ClientSecret: "goog-secret", Now: w.clock.now})
-	gh, goog := serveTest(t, w.github), serveTest(t, w.google)
+	return l
+}
+
+// signingKey of the local Googles: making one is slow.
+var signingKey = sync.OnceValue(func() crypto.Signer {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
+
+// crowd is how many people nobody has used yet there are at each upstream; the n-th of one has the address of the n-th of the other.
+const crowd = 200
+
+func crowdName(n int) string { return fmt.Sprintf("p%03d", n) }
+
+func crowdAt(issuer string) ([]local.GitHubPerson, []local.GooglePerson) {
+	hubbers, googlers := local.DefaultGitHubPeople(), local.DefaultGooglePeople()
+	for n := range crowd {
+		name, address := crowdName(n), crowdName(n)+"@example.com"
+		hubbers = append(hubbers, local.GitHubPerson{
+			ID: int64(910000000 + n), Login: name, Name: "Person " + name, Emails: []local.GitHubEmail{{Email: address, Primary: true, Verified: true}},
+		})
+		googlers = append(googlers, local.GooglePerson{Handle: name, Sub: fmt.Sprintf("%s9%08d", issuer, n), Name: "Person " + name, Email: address, EmailVerified: true})
+	}
+	return hubbers, googlers
+}
+
+// surroundings are the upstreams of a broker at issuer, and its configuration.
+func surroundings(t testing.TB, kind, issuer string) *world {
+	t.Helper()
+	w := &world{
+		TB: t, kind: kind, issuer: issuer, clock: &clock{}, password: "correct horse battery staple", logs: &logBuffer{},
+		transport: http.DefaultTransport, ledger: &ledger{}, people: &atomic.Int64{},
+	}
+	hubbers, googlers := crowdAt("1")
+	_, rogues := crowdAt("2")
+	w.github = local.NewGitHub(local.GitHubOptions{ClientID: "gh-client", ClientSecret: upstreamKey, Now: w.clock.now, People: hubbers})
+	w.google = local.NewGoogle(local.GoogleOptions{ClientID: "goog-client", ClientSecret: upstreamKey, Now: w.clock.now, Key: signingKey(), People: googlers})
+	w.rogue = local.NewGoogle(local.GoogleOptions{ClientID: "rogue-client", ClientSecret: upstreamKey, Now: w.clock.now, Key: signingKey(), People: rogues})
+	gh, goog, rogue := serveTest(t, w.github), serveTest(t, w.google), serveTest(t, w.rogue)
 
 	cfg := config.Default()
 	cfg.Issuer = w.issuer
 	key := sha256.Sum256([]byte(t.Name()))
 	cfg.Keys.Encryption = []string{base64.StdEncoding.EncodeToString(key[:])}
 	cfg.Password.DefaultClient = "cli"
+	cfg.Registration.Password = true
+	cfg.Product.Support = "help@example.com"
 	switch kind {
 	case "sqlite":
 		cfg.Store.SQLite.Path = filepath.Join(t.TempDir(), "broker.db")
@@ -94,10 +165,15 @@ func newWorld(t *testing.T, kind string, edit ...func(*config.Config)) *world {
 	}
 	cfg.Providers = map[string]config.Provider{
 		"github": {
-			ClientID: "gh-client", ClientSecret: "gh-secret", AuthURL: gh + local.GitHubAuthorizePath, TokenURL: gh + local.GitHubTokenPath,
+			ClientID: "gh-client", ClientSecret: upstreamKey, AuthURL: gh + local.GitHubAuthorizePath, TokenURL: gh + local.GitHubTokenPath,
 			APIURL: gh + local.GitHubAPIPrefix, AllowPrivate: true, Namespace: "local:github",
 		},
-		"google": {ClientID: "goog-client", ClientSecret: "goog-secret", Issuer: goog, AllowPrivate: true, Namespace: "local:google"},
+		"google": {ClientID: "goog-client", ClientSecret: upstreamKey, Issuer: goog, AllowPrivate: true, Namespace: "local:google"},
+		"rogue":  {Kind: "oidc", Name: "Rogue", ClientID: "rogue-client", ClientSecret: upstreamKey, Issuer: rogue, AllowPrivate: true},
+		"workspace": {
+			Kind: "google", Name: "Workspace", ClientID: "goog-client", ClientSecret: upstreamKey, Issuer: goog, AllowPrivate: true,
+			HostedDomains: []string{"example.org"},
+		},
 	}
 	cfg.APIs = map[string]config.API{
 		"orders": {Audience: ordersAPI, Scopes: []string{"orders:read", "orders:write"}},
@@ -110,59 +186,176 @@ func newWorld(t *testing.T, kind string, edit ...func(*config.Config)) *world {
 		},
 		"web": {
 			Name: "Web app", Secret: webSecret, FirstParty: true, RedirectURIs: []string{appRedirect}, APIs: []string{"orders"}, DefaultAPI: "orders",
+			PostLogout: []string{"https://web.example.com/bye"},
 		},
-		"third": {Name: "Third-party app", RedirectURIs: []string{appRedirect}},
-		"cli":   {FirstParty: true, GrantTypes: []string{oauth.GrantPassword, oauth.GrantRefreshToken}, APIs: []string{"orders"}},
+		"odd": {
+			Name: "Odd app", Secret: oddSecret, AuthMethod: oauth.AuthClientSecretPost, FirstParty: true, RedirectURIs: []string{appRedirect},
+			IDTokenAlg: "ES256", APIs: []string{"stock"},
+		},
+		"percent": {Name: "Percent app", Secret: oddSecret, FirstParty: true, RedirectURIs: []string{appRedirect}},
+		"exempt":  {Name: "No PKCE", Secret: webSecret, FirstParty: true, RedirectURIs: []string{appRedirect}, PKCE: "optional"},
+		"third":   {Name: "Third-party app", RedirectURIs: []string{appRedirect}, APIs: []string{"orders"}},
+		"native": {
+			FirstParty: true, RedirectURIs: []string{"http://127.0.0.1/cb", "http://[::1]/cb", "http://localhost:7777/cb", "com.example.app:/cb"},
+		},
+		"googleonly": {FirstParty: true, RedirectURIs: []string{appRedirect}, Providers: []string{"google"}},
+		"cli":        {FirstParty: true, GrantTypes: []string{oauth.GrantPassword, oauth.GrantRefreshToken}, APIs: []string{"orders"}},
 		"service": {
 			Secret: serviceSecret, GrantTypes: []string{oauth.GrantClientCredentials}, APIs: []string{"orders"}, Introspect: "any",
 		},
-		"off": {Disabled: true, RedirectURIs: []string{appRedirect}},
-	}
-	for _, e := range edit {
-		e(&cfg)
+		"auditor": {Secret: auditSecret, GrantTypes: []string{oauth.GrantClientCredentials}, APIs: []string{"stock"}},
+		"off":     {Disabled: true, RedirectURIs: []string{appRedirect}},
 	}
 	w.cfg = cfg
-	if problems := config.Validate(cfg, true); len(problems) > 0 {
-		t.Fatalf("configuration of the test world: %v", problems)
-	}
-	ctx := context.WithoutCancel(t.Context())
-	p, err := newProgram(ctx, cfg, options{log: slog.New(slog.NewJSONHandler(w.logs, nil)), now: w.clock.now, dev: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.program = p
-	run, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- p.run(run, listening{l, p.edge}) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("the broker ended with %v", err)
-		}
-	})
 	return w
 }
 
-func serveTest(t *testing.T, h http.Handler) string {
+// start runs a broker with the world's configuration on l.
+func (w *world) start(l net.Listener) {
+	w.Helper()
+	if problems := config.Validate(w.cfg, true); config.Failed(problems) {
+		w.Fatalf("configuration of the test world: %v", problems)
+	}
+	ctx := context.WithoutCancel(w.Context())
+	p, err := newProgram(ctx, w.cfg, options{log: slog.New(slog.NewJSONHandler(w.logs, nil)), now: w.clock.now, dev: true})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.program, w.operator = p, inProcess{p}
+	run, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- p.run(run, listening{l, p.edge}) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.Errorf("the broker ended with %v", err)
+		}
+	})
+	w.Cleanup(w.stop)
+}
+
+// restart ends the broker and starts it again at the same address on the same store, with the configuration edited.
+func (w *world) restart(edit ...func(*config.Config)) {
+	w.Helper()
+	w.stop()
+	for _, e := range edit {
+		e(&w.cfg)
+	}
+	u, err := url.Parse(w.issuer)
+	if err != nil {
+		w.Fatal(err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	w.start(listen(w, "127.0.0.1:"+u.Port()))
+}
+
+// replica starts a second broker on the same store, in this process; on SQLite, which is for one, it is the world itself. Requests to
+// the returned world go to the second one, under the same issuer.
+func (w *world) replica(edit ...func(*config.Config)) *world {
+	w.Helper()
+	if w.kind == "sqlite" {
+		return w
+	}
+	l := listen(w, "127.0.0.1:0")
+	second := *w
+	second.transport = dialing(l.Addr().String())
+	for _, e := range edit {
+		e(&second.cfg)
+	}
+	second.start(l)
+	return &second
+}
+
+// dialing is a transport that connects to one address whatever host is asked for.
+func dialing(address string) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	return t
+}
+
+// in is the world as a subtest sees it: its failures are the subtest's, and so are the secrets that must not reach the log.
+func (w *world) in(t testing.TB) *world {
+	c := *w
+	c.TB, c.ledger = t, &ledger{}
+	c.ledger.watch(&c)
+	return &c
+}
+
+// somebody returns a person at the upstreams whom no other test has used, and their address.
+func (w *world) somebody() (person, address string) {
+	w.Helper()
+	n := int(w.people.Add(1)) - 1
+	if n >= crowd {
+		w.Fatal("the crowd is too small")
+	}
+	return crowdName(n), crowdName(n) + "@example.com"
+}
+
+func serveTest(t testing.TB, h http.Handler) string {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s.URL
 }
 
-// person creates a local user with the world's password.
-func (w *world) person(name string, roles ...string) users.User {
+// person creates a local user with the world's password; the name is made unique.
+func (w *world) person(name string, roles ...string) localUser {
 	w.Helper()
 	if len(roles) == 0 {
 		roles = []string{rbac.Viewer}
 	}
-	u, err := w.users.Create(w.Context(), users.NewUser{
-		Username: name, Name: strings.ToUpper(name[:1]) + name[1:], Email: name + "@example.com", EmailVerified: true,
-		Password: secret.Value(w.password), Roles: roles,
+	n := w.people.Add(1)
+	a := localUser{Name: strings.ToUpper(name[:1]) + name[1:], Username: fmt.Sprintf("%s%d", name, n)}
+	a.Email = a.Username + "@example.com"
+	a.ID = w.operator.create(w, users.NewUser{
+		Username: a.Username, Name: a.Name, Email: a.Email, EmailVerified: true, Password: secret.Value(w.password), Roles: roles,
 	})
+	return a
+}
+
+// localUser is somebody with a login name and the password of the world.
+type localUser struct{ ID, Username, Name, Email string }
+
+// operator is what the person who runs the broker can do.
+type operator interface {
+	create(t testing.TB, n users.NewUser) (id string)
+	disable(t testing.TB, id string)
+	enable(t testing.TB, id string)
+	grant(t testing.TB, id, role string)
+}
+
+// inProcess does it by the services themselves.
+type inProcess struct{ *program }
+
+func (o inProcess) create(t testing.TB, n users.NewUser) string {
+	t.Helper()
+	u, err := o.users.Create(t.Context(), n)
 	if err != nil {
-		w.Fatal(err)
+		t.Fatal(err)
 	}
-	return u
+	return u.ID
+}
+
+func (o inProcess) disable(t testing.TB, id string) {
+	t.Helper()
+	if _, err := o.users.Disable(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (o inProcess) enable(t testing.TB, id string) {
+	t.Helper()
+	if _, err := o.users.Enable(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (o inProcess) grant(t testing.TB, id, role string) {
+	t.Helper()
+	if _, err := o.users.GrantRole(t.Context(), id, role); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // browser keeps cookies and follows nothing by itself.
@@ -178,7 +371,16 @@ func (w *world) browser() *browser {
 	if err != nil {
 		w.Fatal(err)
 	}
-	return &browser{w, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, http.Header{}}
+	return &browser{w, &http.Client{
+		Jar: jar, Transport: w.transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, http.Header{}}
+}
+
+// at is the same browser, whose requests go to another replica.
+func (b *browser) at(w *world) *browser {
+	c := *b.http
+	c.Transport = w.transport
+	return &browser{w, &c, b.header}
 }
 
 // page is an answer, read to its end.
@@ -216,6 +418,7 @@ func (b *browser) do(method, address string, form url.Values) page {
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.ledger.saw(b, resp, string(text))
 	return page{resp, string(text), req.URL}
 }
 
@@ -434,7 +637,7 @@ func (w *world) call(method, path, kind, body string, header ...string) reply {
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := w.transport.RoundTrip(req)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -443,6 +646,7 @@ func (w *world) call(method, path, kind, body string, header ...string) reply {
 	if err != nil {
 		w.Fatal(err)
 	}
+	w.ledger.saw(w, resp, string(text))
 	out := reply{Response: resp, raw: string(text)}
 	_ = json.Unmarshal(text, &out.json) // an answer that is not JSON has no members
 	return out
@@ -464,16 +668,29 @@ func (b *browser) signInBy(a *app, provider, person string, extra ...string) pag
 // through follows a provider's link on a page, picks a person there and comes back.
 func (b *browser) through(p page, link, person string) page {
 	b.Helper()
+	return b.open(b.pick(b.away(p, link), person).String())
+}
+
+// away follows a provider's link on a page to the address at the upstream that it leads to.
+func (b *browser) away(p page, link string) *url.URL {
+	b.Helper()
 	out := b.open(p.href(b, link))
 	to, err := out.Location()
 	if err != nil {
 		b.Fatalf("%s did not lead to the upstream: %d\n%s", link, out.StatusCode, out.body)
 	}
+	return to
+}
+
+// pick presses a person's button at the upstream and returns the callback address that the browser is sent to; "" presses Cancel.
+func (b *browser) pick(to *url.URL, person string) *url.URL {
+	b.Helper()
 	back, err := local.Pick(b.Context(), http.DefaultClient, to.String(), person)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return b.open(back.String())
+	b.ledger.keep(back.Query().Get("code"))
+	return back
 }
 
 // claims reads a JWT's payload without checking it.
