@@ -35,7 +35,7 @@ func classify(err error) error {
 }
 
 func trouble(err error) bool {
-	for _, target := range []error{context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, driver.ErrBadConn, errClosed, errLost} {
+	for _, target := range []error{context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, driver.ErrBadConn, errClosed, errNotCommitted} {
 		if errors.Is(err, target) {
 			return true
 		}

@@ -13,8 +13,8 @@ import (
 const maxBatch = 256
 
 var (
-	errClosed = errors.New("the store is closed")
-	errLost   = errors.New("the transaction was lost to another operation's failure")
+	errClosed       = errors.New("the store is closed")
+	errNotCommitted = errors.New("nothing of this batch was committed")
 )
 
 // hooks are places where tests look in or break in; all are nil otherwise.
@@ -64,9 +64,6 @@ func startWriter(ctx context.Context, db *sql.DB, h hooks) (*writer, error) {
 // commit fails, nothing of it is kept. If ctx ends before the writer has begun, act never runs; afterwards the answer is awaited, so
 // that a nil error always means done and an error never leaves a doubt that a commit could still remove.
 func (w *writer) do(ctx context.Context, act func(*tx) error) error {
-	if err := ctx.Err(); err != nil { // select picks at random among what is ready
-		return classify(err)
-	}
 	o := &operation{ctx: ctx, act: act, answer: make(chan struct{})}
 	select {
 	case w.ops <- o:
@@ -115,7 +112,8 @@ func (w *writer) gather(batch []*operation) []*operation {
 	return batch
 }
 
-// commit runs the batch in one transaction and answers everybody afterwards.
+// commit runs the batch in one transaction and answers everybody afterwards. If the transaction fails, so do all in it, also those who
+// were refused: what they were refused for may be among what was lost.
 func (w *writer) commit(batch []*operation) {
 	err := w.tx.begin()
 	for i := 0; i < len(batch) && err == nil; i++ {
@@ -130,8 +128,8 @@ func (w *writer) commit(batch []*operation) {
 		w.hooks.committed(len(batch))
 	}
 	for _, o := range batch {
-		if err != nil && o.err == nil {
-			o.err = err
+		if err != nil {
+			o.err = fmt.Errorf("%w: %w", errNotCommitted, err)
 		}
 		close(o.answer)
 	}
@@ -148,7 +146,7 @@ func (w *writer) apply(o *operation) error {
 	}
 	if o.err = guard(o.act, w.tx); o.err != nil {
 		if err := w.tx.control("ROLLBACK TO op"); err != nil {
-			return fmt.Errorf("%w: %v: %w", errLost, o.err, err) // %v: others must not take its failure for theirs
+			return fmt.Errorf("%v: %w", o.err, err) //nolint:errorlint // others must not take its failure for theirs
 		}
 	}
 	return w.tx.control("RELEASE op")

@@ -63,6 +63,14 @@ func (g *gate) open() {
 	g.shut = nil
 }
 
+// step lets the statement at the gate pass and stops the next one.
+func (g *gate) step() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.shut)
+	g.shut = make(chan struct{})
+}
+
 func (g *gate) failing(fail func() error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -83,7 +91,7 @@ func gated(t *testing.T, test func(t *testing.T, s *store.Stores, g *gate)) {
 	})
 }
 
-// held shuts the gate, has one operation wait at it and n more behind that one, opens it again and returns the errors of the n.
+// held shuts the gate, has one operation wait at it and n more in line behind that one, opens it again and returns the errors of the n.
 func held(ctx context.Context, s *store.Stores, g *gate, n int, act func(i int) error) []error {
 	g.close()
 	var wg sync.WaitGroup
@@ -92,8 +100,8 @@ func held(ctx context.Context, s *store.Stores, g *gate, n int, act func(i int) 
 	errs := make([]error, n)
 	for i := range n {
 		wg.Go(func() { errs[i] = act(i) })
+		synctest.Wait() // the writer takes them in this order
 	}
-	synctest.Wait()
 	g.open()
 	wg.Wait()
 	return errs
@@ -216,6 +224,41 @@ func TestACallerWhoLeavesWhileWaitingIsSkipped(t *testing.T) {
 	})
 }
 
+func TestACallerWhoLeavesInTheBatchAheadOfTheirTurnIsSkipped(t *testing.T) {
+	gated(t, func(t *testing.T, s *store.Stores, g *gate) {
+		g.close()
+		ping := make(chan error, 1)
+		go func() { ping <- s.Ping(t.Context()) }()
+		synctest.Wait()
+		var leave [3]context.CancelFunc
+		answers := make(chan error)
+		for i := range leave {
+			var ctx context.Context
+			ctx, leave[i] = context.WithCancel(t.Context())
+			go func() { answers <- s.Clients.InsertClient(ctx, client(i)) }()
+		}
+		synctest.Wait()
+		g.step() // a batch of all three begins; one of them is at its statement
+		synctest.Wait()
+		for i := range leave {
+			leave[i]()
+		}
+		g.open()
+		done := 0
+		for range leave {
+			if <-answers == nil {
+				done++
+			}
+		}
+		if all, err := s.Clients.ListClients(t.Context(), "", 5); done != 1 || len(all) != 1 {
+			t.Errorf("%d were told that they are stored, %d are (%v); want only the one that had begun", done, len(all), err)
+		}
+		if err := <-ping; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestACallerWhoseDeadlinePassesIsAnsweredAtOnce(t *testing.T) {
 	gated(t, func(t *testing.T, s *store.Stores, g *gate) {
 		g.close()
@@ -299,6 +342,9 @@ func TestAFullDiskFailsWhatItLosesAndNothingElse(t *testing.T) {
 		const n = 40
 		errs := held(ctx, s, g, n, func(i int) error {
 			c := client(i)
+			if i == 1 {
+				c = client(0) // refused or not: nobody may be refused for what is lost
+			}
 			c.Name = strings.Repeat("x", 200)
 			if i%10 == 9 {
 				c.Name = strings.Repeat("x", 1<<20)
@@ -310,7 +356,7 @@ func TestAFullDiskFailsWhatItLosesAndNothingElse(t *testing.T) {
 				t.Errorf("client %d: got %v, want unavailable where the disk is full", i, err)
 			}
 		}
-		stored(t, s, n, func(i int) bool { return errs[i] == nil })
+		stored(t, s, n, func(i int) bool { return i != 1 && errs[i] == nil || i == 0 && errs[1] == nil })
 		if _, err := sqlite.Tell(ctx, s, "PRAGMA max_page_count = 1000000"); err != nil {
 			t.Fatal(err)
 		}

@@ -33,6 +33,14 @@ func testSessions(t *testing.T, f *Fixture) {
 		done(t, s.InsertSession(ctx, v))
 		same(t, v, must(s.GetSession(ctx, "wide"))(t))
 	})
+	t.Run("times are UTC", func(t *testing.T) {
+		v := session("local")
+		v.IdleUntil = v.IdleUntil.In(time.FixedZone("east", 3600))
+		done(t, s.InsertSession(ctx, v))
+		if got := must(s.GetSession(ctx, "local"))(t).IdleUntil; got != v.IdleUntil.UTC() {
+			t.Fatalf("got %v, want %v", got, v.IdleUntil.UTC())
+		}
+	})
 	t.Run("an unknown session is not found", func(t *testing.T) {
 		refused(s.GetSession(ctx, "nobody"))(t, fault.NotFound, "session_unknown")
 	})

@@ -18,7 +18,7 @@ import (
 func testSweep(t *testing.T, f *Fixture) {
 	s := f.Stores
 	ctx, now := t.Context(), start()
-	past, future := now.Add(time.Hour), now.Add(60*day)
+	past, future := now.Add(67*time.Minute), now.Add(60*day)
 	swept := now.Add(30 * day)
 
 	live, ended, idle := session("live"), session("ended"), session("idle")
@@ -68,6 +68,21 @@ func testSweep(t *testing.T, f *Fixture) {
 		return nil
 	}))
 
+	t.Run("nothing goes ahead of its end", func(t *testing.T) {
+		done(t, s.Sweep(ctx, past.Add(-tick)))
+		for _, id := range []string{"ended", "idle"} {
+			must(s.Sessions.GetSession(ctx, id))(t)
+		}
+		must(s.Grants.GetGrant(ctx, "over"))(t)
+		fails(t, s.Once.Put(ctx, "trip", "past", nil, future), fault.Conflict, "")
+		fails(t, s.Once.Mark(ctx, "flow", "past", future), fault.Conflict, "")
+		if _, ok := find(must(s.Changes.Read(ctx, 0, now))(t), changes.RevokedToken, "past"); !ok {
+			t.Fatal("an entry went ahead of its end")
+		}
+		if n, _, err := s.Limits.Increment(ctx, "past", time.Hour, now); err != nil || n != 2 {
+			t.Fatalf("got count %d, %v, want 2", n, err)
+		}
+	})
 	done(t, s.Sweep(ctx, swept))
 	t.Run("what has ended is gone", func(t *testing.T) {
 		refused(s.Sessions.GetSession(ctx, "ended"))(t, fault.NotFound, "session_unknown")
