@@ -147,6 +147,19 @@ func TestVerifierWithoutChallenge(t *testing.T) {
 	wantCode(t, "none", "", err)
 }
 
+// TestShortVerifierIsRefusedThoughItMatches is C06: RFC 7636 §4.1 wants 43 characters, whatever the client hashed at the start.
+func TestShortVerifierIsRefusedThoughItMatches(t *testing.T) {
+	r := solo(t)
+	for _, v := range []string{verifier[:42], strings.Repeat("a", 129), verifier[:42] + "+"} {
+		g := r.online()
+		g.Challenge = oauth.Challenge(v)
+		q := redemption(r.mint(t, g))
+		q.Verifier = v
+		_, _, err := r.grants.Redeem(t.Context(), q)
+		wantCode(t, v, oauth.ErrInvalidGrant, err)
+	}
+}
+
 func TestCodeExpires(t *testing.T) {
 	r := solo(t)
 	code, late := r.mint(t, r.online()), r.mint(t, r.online())
@@ -595,6 +608,19 @@ func TestStaleRevocationsSpendNothing(t *testing.T) {
 	wantCode(t, "redeem afterwards", "", err)
 	_, _, err = r.rotate(token)
 	wantCode(t, "refresh afterwards", "", err)
+}
+
+// TestAKillIsRememberedForAsLongAsATokenIsGood counts the leeway of verifiers, on a replica that starts when the token has expired.
+func TestAKillIsRememberedForAsLongAsATokenIsGood(t *testing.T) {
+	i := install(t)
+	r := i.replica(t)
+	g, _ := r.family(t, r.offline())
+	must(t, r.grants.Kill(t.Context(), g.ID))
+	late := r.access(t, g) // by a replica that had not heard
+	r.after(t, tokens.DefaultAccessLife+29*time.Second)
+	if i.replica(t).accepts(t, late) {
+		t.Error("the access token is accepted again")
+	}
 }
 
 func TestKill(t *testing.T) {
