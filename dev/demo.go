@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -83,14 +84,7 @@ func demoAPI(o DemoOptions) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /api/hello", verify.RequireScope("demo:read")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := verify.TokenFrom(r.Context())
-		s, name := token.Subject, token.Subject.ID
-		if s.Email != "" {
-			name = s.Email
-		}
-		answer(w, http.StatusOK, map[string]any{
-			"message": "Hello, " + name, "sub": s.ID, "client_id": s.ClientID, "audience": s.Audience, "roles": s.Roles, "scopes": s.Scopes,
-			"token": map[string]any{"jti": token.Claims.ID, "expires_at": stamp(token.Claims.ExpiresAt)}, "answered_at": stamp(o.Now()),
-		})
+		answer(w, http.StatusOK, greet(token, o.Now()))
 	})))
 	mux.Handle("POST /api/notes", verify.RequireRoles("editor", "admin")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		note, err := readNote(w, r)
@@ -99,9 +93,30 @@ func demoAPI(o DemoOptions) (http.Handler, error) {
 			return
 		}
 		s, _ := verify.SubjectFrom(r.Context())
-		answer(w, http.StatusCreated, map[string]any{"text": note, "author": s.ID, "written_at": stamp(o.Now())})
+		answer(w, http.StatusCreated, map[string]any{"text": note, "author": s.ID, "written_at": o.Now().UTC()})
 	})))
 	return v.Middleware(mux), nil
+}
+
+// greeting says what the API learned from the token.
+type greeting struct {
+	Message   string    `json:"message"`
+	Subject   string    `json:"sub"`
+	Roles     []string  `json:"roles"`
+	Scopes    []string  `json:"scopes"`
+	ClientID  string    `json:"client_id"`
+	Audience  string    `json:"audience"`
+	TokenID   string    `json:"jti"`
+	ExpiresAt time.Time `json:"expires_at"`
+	At        time.Time `json:"answered_at"`
+}
+
+func greet(t *verify.Token, now time.Time) greeting {
+	s := t.Subject
+	return greeting{
+		Message: "Hello, " + cmp.Or(s.Email, s.ID) + ".", Subject: s.ID, Roles: append([]string{}, s.Roles...), Scopes: s.Scopes, ClientID: s.ClientID,
+		Audience: s.Audience, TokenID: t.Claims.ID, ExpiresAt: t.Claims.ExpiresAt.UTC(), At: now.UTC(),
+	}
 }
 
 const maxNote = 4 << 10

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // The clients and the API of the demo.
@@ -136,6 +135,3 @@ func tilde(path string) string {
 	}
 	return path
 }
-
-// stamp is how the demo API writes times.
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -107,7 +107,7 @@ async function callAPI(method, path, body) {
   $('api-answer').hidden = false;
   $('api-answer').textContent = `${method} ${path} answered ${response.status}${meaning ? `: ${meaning}` : ''}`;
   $('api-answer').classList.toggle('bad', !response.ok);
-  $('api-result').textContent = JSON.stringify(answer, null, 2);
+  $('api-result').textContent = pretty(answer);
 }
 
 /** Shows what is known at this moment. */
@@ -129,10 +129,18 @@ function showPerson({ tokens, person }) {
   const roles = access.roles ?? [];
   $('user-roles').replaceChildren(...roles.flatMap((role) => [badge(role), ' ']));
   if (roles.length === 0) $('user-roles').textContent = 'no roles';
-  $('claims-id').textContent = JSON.stringify(id, null, 2);
-  $('claims-access').textContent = JSON.stringify(access, null, 2);
-  $('userinfo').textContent = JSON.stringify(person, null, 2);
+  $('claims-id').textContent = pretty(id);
+  $('claims-access').textContent = pretty(access);
+  $('userinfo').textContent = pretty(person);
   $('expires').textContent = `Good until ${new Date(access.exp * 1000).toLocaleTimeString()}; then refresh.`;
+}
+
+/** JSON for reading: one member a line, a list on one line. */
+function pretty(value, indent = '') {
+  if (Array.isArray(value)) return `[${value.map((item) => pretty(item, indent)).join(', ')}]`;
+  if (value === null || typeof value !== 'object') return JSON.stringify(value);
+  const members = Object.entries(value).map(([name, item]) => `${indent}  ${JSON.stringify(name)}: ${pretty(item, `${indent}  `)}`);
+  return members.length > 0 ? `{\n${members.join(',\n')}\n${indent}}` : '{}';
 }
 
 function badge(text) {

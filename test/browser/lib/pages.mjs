@@ -45,8 +45,10 @@ export async function pick(page, person) {
   return person;
 }
 
-/** Answers the page that asks for the password of the account one has already. */
-export async function provePassword(page, password) {
+/** Answers the page that asks for the password of the account one has already; it need not know the account's name. */
+export async function provePassword(page, { username, password }) {
+  const name = page.locator('#prove-form #username');
+  if (await name.isEditable()) await name.fill(username);
   await page.locator('#prove-form #password').fill(password);
   await page.locator('#prove-form button[type=submit]').click();
 }

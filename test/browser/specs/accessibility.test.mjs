@@ -59,7 +59,7 @@ const pages = {
   },
   'confirm the link': async (page) => {
     await prove(page, 'root');
-    await provePassword(page, s.broker.user('root').password);
+    await provePassword(page, s.broker.user('root'));
     await page.locator('#link-confirm').waitFor();
   },
   'error': async (page) => {

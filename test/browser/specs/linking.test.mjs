@@ -79,9 +79,9 @@ scenario('the account has a password: a wrong one proves nothing, the right one 
 
   await arriveAtProof(browser, 'oidc', 'acme', 'alice-at-acme');
   await page.locator('#prove-form').waitFor();
-  await provePassword(page, 'not the password');
+  await provePassword(page, { ...alice, password: 'not the password' });
   await page.locator('#error-summary').waitFor();
-  await provePassword(page, alice.password);
+  await provePassword(page, alice);
   await page.locator('#link-confirm').click();
   const linked = await signedIn(page, s.broker);
   assert.deepEqual(linked.access.roles, alice.roles);
