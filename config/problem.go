@@ -11,13 +11,13 @@ import (
 // Problem is one thing wrong with the configuration.
 type Problem struct {
 	// Where is "broker.yaml:14:5", "env BROKER_ISSUER" or "flag --listen"; "" where nobody set the value.
-	Where string
+	Where string `json:"where"`
 	// Key is the path of the value, such as "providers.github.client_id".
-	Key string
+	Key string `json:"key"`
 	// Text names what was received, what was expected and one fix. It holds no secret.
-	Text string
+	Text string `json:"text"`
 	// Warning marks what is allowed and hardly meant.
-	Warning bool
+	Warning bool `json:"warning"`
 
 	line, column int
 	// named says that Where is the name of the key already, as that of a variable is.

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"example.com/broker/clients"
+	"example.com/broker/config"
+	"example.com/broker/dev"
+	"example.com/broker/internal/fault"
+	"example.com/broker/internal/secret"
+	"example.com/broker/keys"
+	"example.com/broker/rbac"
+	"example.com/broker/users"
+)
+
+// verbs are what control can do, on a running broker and on a store alike.
+var verbs = map[string]act{
+	"user.create": actOf(createUser),
+	"user.list":   actOf(listUsers),
+	"user.grant": actOf(onUser(func(s *users.Service, ctx context.Context, u users.User, role string) (users.User, error) {
+		return s.GrantRole(ctx, u.ID, role)
+	})),
+	"user.revoke": actOf(onUser(func(s *users.Service, ctx context.Context, u users.User, role string) (users.User, error) {
+		return s.RevokeRole(ctx, u.ID, role)
+	})),
+	"user.disable": actOf(onUser(func(s *users.Service, ctx context.Context, u users.User, _ string) (users.User, error) {
+		return s.Disable(ctx, u.ID)
+	})),
+	"user.enable": actOf(onUser(func(s *users.Service, ctx context.Context, u users.User, _ string) (users.User, error) {
+		return s.Enable(ctx, u.ID)
+	})),
+	"user.set-password": actOf(onUser(func(s *users.Service, ctx context.Context, u users.User, p string) (users.User, error) {
+		return s.SetPassword(ctx, u.ID, secret.Value(p))
+	})),
+	"client.create":        actOf(createClient),
+	"client.list":          actOf(func(ctx context.Context, p *program, _ struct{}) ([]clients.Client, error) { return p.clients.All(ctx) }),
+	"client.rotate-secret": actOf(rotateSecret),
+	"key.list":             actOf(func(ctx context.Context, p *program, _ struct{}) ([]keys.Info, error) { return p.ring.List(ctx) }),
+	"key.rotate":           actOf(rotateKeys),
+	"admin.bootstrap":      actOf(bootstrapAdmin),
+}
+
+// userDraft is users.NewUser with a password that can travel.
+type userDraft struct {
+	Username, Name, Email    string
+	EmailVerified, Claimable bool
+	Password                 string
+	Roles                    []string
+}
+
+func createUser(ctx context.Context, p *program, d userDraft) (userView, error) {
+	u, err := p.users.Create(ctx, users.NewUser{
+		Username: d.Username, Name: d.Name, Email: d.Email, EmailVerified: d.EmailVerified, Claimable: d.Claimable,
+		Password: secret.Value(d.Password), Roles: d.Roles,
+	})
+	return view(p, u), err
+}
+
+// userView is what is shown of a user.
+type userView struct {
+	ID            string       `json:"id"`
+	Username      string       `json:"username,omitempty"`
+	Name          string       `json:"name,omitempty"`
+	Email         string       `json:"email,omitempty"`
+	EmailVerified bool         `json:"email_verified"`
+	Status        users.Status `json:"status"`
+	Claimable     bool         `json:"claimable"`
+	Roles         []string     `json:"roles"`
+	// Ways are the ways in: password, and github:583231 and the like.
+	Ways      []string  `json:"ways"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+func view(p *program, u users.User) userView {
+	ways := []string{}
+	if u.Password != "" {
+		ways = append(ways, users.MethodPassword)
+	}
+	for _, i := range u.Identities {
+		ways = append(ways, i.Provider+":"+i.Subject)
+	}
+	return userView{
+		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, EmailVerified: u.EmailVerified, Status: u.Status, Claimable: u.Claimable,
+		Roles: u.Roles(p.now()), Ways: ways, CreatedAt: u.CreatedAt,
+	}
+}
+
+type userPage struct {
+	After string
+	Limit int
+}
+
+func listUsers(ctx context.Context, p *program, in userPage) ([]userView, error) {
+	list, err := p.users.List(ctx, in.After, in.Limit)
+	out := make([]userView, len(list))
+	for i, u := range list {
+		out[i] = view(p, u)
+	}
+	return out, err
+}
+
+// userArgument is a user, by id, address or login name, and a role or a password.
+type userArgument struct{ Who, What string }
+
+func onUser(do func(s *users.Service, ctx context.Context, u users.User, what string) (users.User, error)) func(context.Context, *program, userArgument) (userView, error) {
+	return func(ctx context.Context, p *program, in userArgument) (userView, error) {
+		u, err := find(ctx, p, in.Who)
+		if err != nil {
+			return userView{}, err
+		}
+		u, err = do(p.users, ctx, u, in.What)
+		return view(p, u), err
+	}
+}
+
+func find(ctx context.Context, p *program, who string) (users.User, error) {
+	u, err := p.users.Find(ctx, who)
+	if fault.Is(err, fault.NotFound) {
+		err = fault.Wrap(err, fault.NotFound, "user_unknown", "There is no user with the id, address or login name %q.", who)
+	}
+	return u, err
+}
+
+// clientAndSecret is a client with its new secret, "" for a public one.
+type clientAndSecret struct {
+	clients.Client
+	Secret string `json:"client_secret,omitempty"`
+}
+
+func createClient(ctx context.Context, p *program, c clients.Client) (clientAndSecret, error) {
+	c, key, err := p.clients.Create(ctx, c)
+	return clientAndSecret{c, key.Reveal()}, err
+}
+
+func rotateSecret(ctx context.Context, p *program, in struct{ ID string }) (clientAndSecret, error) {
+	c, key, err := p.clients.RotateSecret(ctx, in.ID)
+	return clientAndSecret{c, key.Reveal()}, err
+}
+
+func rotateKeys(ctx context.Context, p *program, in struct{ Now bool }) ([]keys.Info, error) {
+	if in.Now {
+		return p.ring.Rotate(ctx, keys.Immediately)
+	}
+	return p.ring.Rotate(ctx)
+}
+
+// bootstrap names the first admin. The password is for one who has to be made.
+type bootstrap struct{ Who, Password string }
+
+// bootstrapped says whether the user was made.
+type bootstrapped struct {
+	userView
+	Created bool `json:"created"`
+}
+
+// bootstrapAdmin makes an existing user an admin. One who does not exist is made only while there is no admin: later a mistyped name
+// must not become one.
+func bootstrapAdmin(ctx context.Context, p *program, in bootstrap) (bootstrapped, error) {
+	u, err := find(ctx, p, in.Who)
+	if err == nil {
+		u, err = p.users.GrantRole(ctx, u.ID, rbac.Admin)
+		return bootstrapped{view(p, u), false}, err
+	}
+	if !fault.Is(err, fault.NotFound) {
+		return bootstrapped{}, err
+	}
+	switch admins, err := p.stores.Admins.Admins(ctx); {
+	case err != nil:
+		return bootstrapped{}, err
+	case len(admins) > 0:
+		return bootstrapped{}, fault.New(fault.NotFound, "user_unknown",
+			"There is no user %q, and there is an admin already: name a user who exists, or make one with: broker user create --role admin.", in.Who)
+	}
+	n := users.NewUser{Username: in.Who, Password: secret.Value(in.Password), Roles: []string{rbac.Admin}}
+	if strings.Contains(in.Who, "@") {
+		n.Username, n.Email, n.EmailVerified = "", in.Who, true
+	}
+	u, err = p.users.Create(ctx, n)
+	return bootstrapped{view(p, u), true}, err
+}
+
+// target says which broker a verb is for.
+type target struct {
+	config string
+	data   string
+}
+
+func (t *target) flags(flags *pflag.FlagSet) {
+	flags.StringVarP(&t.config, "config", "c", "", "configuration of the broker that is meant (default "+config.FileName+" if there is one)")
+	flags.StringVar(&t.data, "data", "", "data folder of the `broker dev` that is meant")
+}
+
+// with runs do on the broker that is meant: the one of --data; otherwise the one of the configuration; without a configuration that
+// names an issuer, the one that `broker dev` runs in its usual folder.
+func (t *target) with(cmd *cobra.Command, do func(ctx context.Context, c control) error) (err error) {
+	ctx := cmd.Context()
+	c, err := t.open(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close(ctx)) }()
+	return do(ctx, c)
+}
+
+func (t *target) open(ctx context.Context, cmd *cobra.Command) (control, error) {
+	if t.data != "" && t.config != "" {
+		return nil, usageOf(cmd, "--data is for `broker dev`, --config for `broker serve`: give one of them")
+	}
+	if t.data != "" {
+		return openDev(ctx, t.data)
+	}
+	file := config.FindFile(t.config)
+	cfg, _, problems := config.Check(config.LoadOptions{File: file, Environ: os.Environ()})
+	if t.config == "" && cfg.Issuer == "" {
+		return openUsual(ctx, cmd, file)
+	}
+	if path := socketOf(cfg.Store); path != "" {
+		c, err := dialControl(ctx, path)
+		if !errors.Is(err, errNoBroker) {
+			return c, err
+		}
+	}
+	if config.Failed(problems) {
+		return nil, &configError{problems}
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if path := cfg.Store.SQLite.Path; cfg.Store.Mongo.URI == "" {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "new database: %s\n", path)
+		}
+	}
+	p, err := newProgram(ctx, cfg, options{log: log, now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	return direct{p}, nil
+}
+
+func openDev(ctx context.Context, dir string) (control, error) {
+	c, err := dialControl(ctx, socketIn(dir))
+	if errors.Is(err, errNoBroker) {
+		return nil, fmt.Errorf("no `broker dev` runs with the data folder %s: start it first", dir)
+	}
+	return c, err
+}
+
+// openUsual reaches the `broker dev` of the usual folder, because file, if there is one, configures no broker of its own.
+func openUsual(ctx context.Context, cmd *cobra.Command, file string) (control, error) {
+	dir, err := dev.DefaultDir()
+	if err != nil {
+		return nil, err
+	}
+	c, err := dialControl(ctx, socketIn(dir))
+	if errors.Is(err, errNoBroker) {
+		if file == "" {
+			file = config.FileName
+		}
+		if abs, err := filepath.Abs(file); err == nil {
+			file = abs
+		}
+		return nil, fmt.Errorf("which broker? Neither %s nor BROKER_ISSUER sets an issuer, and no `broker dev` runs with the data folder %s: "+
+			"start `broker dev`, or name one with --config or --data", file, dir)
+	}
+	if err == nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "on `broker dev` in %s\n", dir)
+	}
+	return c, err
+}
