@@ -134,7 +134,11 @@ func (e *endpoints) onward(c *gin.Context, t signin.Trip) error {
 
 // current returns the live session of the browser and its user; nil, nil without one.
 func (e *endpoints) current(c *gin.Context) (*sessions.Session, *users.User, error) {
-	return signin.Current(c.Request.Context(), e.Sessions, e.Users, web.SessionCookie(c))
+	s, u, err := signin.Current(c.Request.Context(), e.Sessions, e.Users, web.SessionCookie(c))
+	if s != nil {
+		web.KeepSessionCookie(c, e.Sessions, *s)
+	}
+	return s, u, err
 }
 
 // open makes the proven user the session of this browser. A session of the same user is renewed under a new secret, one of somebody

@@ -47,6 +47,14 @@ func NewManager(o Options) *Manager {
 // Idle is the sliding lifetime, which is also the cookie's.
 func (m *Manager) Idle() time.Duration { return m.o.Idle }
 
+// Slid reports whether the call of Load that returned s moved its end just now. The answer is right for a second; later it is false.
+func (m *Manager) Slid(s Session) bool {
+	return earlier(m.now().Add(m.o.Idle), s.Until).Sub(s.IdleUntil) < time.Second
+}
+
+// CookieLife is how long the browser should keep the cookie of s from now on.
+func (m *Manager) CookieLife(s Session) time.Duration { return s.IdleUntil.Sub(m.now()) }
+
 // Opening is what a sign-in knows.
 type Opening struct {
 	UserID             string

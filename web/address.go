@@ -8,8 +8,9 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// ClientAddress returns the caller's network address. ok is false where it cannot be told: a forwarded address came from a peer that
-// is not among trusted_proxies, so that a limit per address would hit everybody behind an unknown proxy; that is warned of once.
+// ClientAddress returns the caller's network address, IPv4 never mapped into IPv6. ok is false where it cannot be told: a trusted proxy
+// named none, or a forwarded address came from a peer that is not among trusted_proxies, so that a limit per address would hit everybody
+// behind an unknown proxy; that is warned of once.
 func ClientAddress(c *gin.Context) (addr netip.Addr, ok bool) {
 	e := edgeOf(c)
 	host, _, err := net.SplitHostPort(c.Request.RemoteAddr)
@@ -20,7 +21,7 @@ func ClientAddress(c *gin.Context) (addr netip.Addr, ok bool) {
 	if err != nil {
 		return netip.Addr{}, false
 	}
-	peer = peer.Unmap()
+	peer = peer.Unmap().WithZone("")
 	forwarded := c.Request.Header.Values("X-Forwarded-For")
 	if len(forwarded) == 0 && c.GetHeader("Forwarded") == "" {
 		return peer, true
@@ -35,15 +36,29 @@ func ClientAddress(c *gin.Context) (addr netip.Addr, ok bool) {
 	// The rightmost address that no trusted proxy has is the caller; everything to its left is hearsay.
 	hops := strings.Split(strings.Join(forwarded, ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
+		hop, ok := parseHop(hops[i])
+		if !ok {
 			return netip.Addr{}, false
 		}
-		if hop = hop.Unmap(); !e.trusted(hop) || i == 0 {
+		if !e.trusted(hop) || i == 0 {
 			return hop, true
 		}
 	}
-	return peer, true
+	return netip.Addr{}, false
+}
+
+// parseHop reads an address as proxies write it: bare, or with a port, IPv6 then in brackets.
+func parseHop(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
+	if err != nil {
+		withPort, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		a = withPort.Addr()
+	}
+	return a.Unmap().WithZone(""), true
 }
 
 func (e *Edge) trusted(a netip.Addr) bool {

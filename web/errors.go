@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -59,56 +60,89 @@ type problem struct {
 	cause      error
 }
 
-// classify is the one place where an error becomes a status.
+// classify is the one place where an error becomes a status. The outermost error of a type the edge knows decides: whoever wrapped another
+// one meant to say something else, and what lies below is for the log.
 func classify(err error) problem {
-	if e, ok := errors.AsType[*oauth.Error](err); ok {
-		return problem{e.Status, e.Code, e.Description, e.Challenge, e.RetryAfter, err}
-	}
-	if e, ok := errors.AsType[*verify.Error](err); ok {
-		p := problem{e.Status(), e.Code, e.Description, e.Challenge(realm), 0, err}
-		if p.status == http.StatusServiceUnavailable {
-			p.retryAfter = max(1, int(math.Ceil(e.RetryAfter.Seconds())))
-		}
-		if e.Code == verify.CodeMissingToken {
-			p.detail = "This needs an access token: send Authorization: Bearer with one."
+	switch e := outermost(err).(type) {
+	case *oauth.Error:
+		p := problem{e.Status, e.Code, e.Description, e.Challenge, e.RetryAfter, err}
+		if p.status < http.StatusBadRequest {
+			p.status = http.StatusBadRequest // made without Errorf
 		}
 		return p
-	}
-	if e, ok := errors.AsType[*fault.Error](err); ok && e.Kind != fault.Internal {
-		p := problem{status: status(e), code: e.Code, detail: e.Message, retryAfter: int(math.Ceil(e.RetryAfter.Seconds())), cause: err}
-		if (e.Kind == fault.Limited || e.Kind == fault.Unavailable) && p.retryAfter < 1 {
-			p.retryAfter = 1
+	case *verify.Error:
+		return classifyToken(e, err)
+	case *fault.Error:
+		if e.Kind == fault.Internal {
+			break
+		}
+		p := problem{status: status(e), code: e.Code, detail: e.Message, retryAfter: seconds(e.RetryAfter), cause: err}
+		if e.Kind == fault.Limited || e.Kind == fault.Unavailable {
+			p.retryAfter = max(1, p.retryAfter)
 		}
 		return p
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return problem{http.StatusRequestEntityTooLarge, "too_large", "The request body is too large.", "", 0, err}
+	case *http.MaxBytesError:
+		return classify(tooLarge(e.Limit))
 	}
 	return problem{http.StatusInternalServerError, "internal", "Something broke on our side. It has been logged.", "", 0, err}
 }
 
-// fail is the single error writer: it logs once and answers in the form of the lane.
+func classifyToken(e *verify.Error, err error) problem {
+	p := problem{e.Status(), e.Code, e.Description, e.Challenge(realm), 0, err}
+	switch {
+	case p.status == http.StatusInternalServerError:
+		return problem{status: p.status, code: "internal", detail: "Something broke on our side. It has been logged.", cause: err}
+	case p.status == http.StatusServiceUnavailable:
+		p.retryAfter = max(1, seconds(e.RetryAfter))
+	case e.Code == verify.CodeMissingToken:
+		p.detail = "This needs an access token: send Authorization: Bearer with one."
+	}
+	return p
+}
+
+// seconds rounds up: who waits that long has waited long enough.
+func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
+
+// outermost returns the first error of a chain whose type the edge knows, nil if there is none.
+func outermost(err error) error {
+	switch e := err.(type) { //nolint:errorlint // the chain is walked here, link by link
+	case nil:
+		return nil
+	case *oauth.Error, *verify.Error, *fault.Error, *http.MaxBytesError:
+		return e
+	case interface{ Unwrap() error }:
+		return outermost(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			if found := outermost(one); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+// fail is the single error writer: it logs once and answers in the form of the lane. An answer that has begun is cut off, so that nobody
+// takes it for whole.
 func (e *Edge) fail(c *gin.Context, lane Lane, err error) {
 	p := classify(err)
-	level := Log(c).Info
-	if p.status >= 500 {
-		level = Log(c).Error
-	}
-	level("refused", "route", c.FullPath(), "status", p.status, "code", p.code, "cause", p.cause.Error())
+	logRefusal(c, p)
 	if c.Writer.Written() {
-		return
+		panic(http.ErrAbortHandler)
 	}
 	c.Abort()
-	if p.retryAfter > 0 {
-		c.Header("Retry-After", strconv.Itoa(p.retryAfter))
+	h := c.Writer.Header()
+	for _, name := range []string{"Content-Type", "Content-Length", "ETag", "Last-Modified"} {
+		h.Del(name) // of the answer that was not to be
 	}
-	if p.challenge != "" {
-		c.Header("WWW-Authenticate", p.challenge)
+	announce(c, p)
+	h.Set("Cache-Control", "no-store")
+	if p.status == http.StatusRequestEntityTooLarge {
+		h.Set("Connection", "close") // the rest of the body is not read
 	}
-	c.Header("Cache-Control", "no-store")
 	switch {
 	case lane == Protocol:
-		e.oauthJSON(c, p)
+		oauthJSON(c, p)
 	case lane == API || WantsJSON(c):
 		problemJSON(c, p)
 	default:
@@ -116,19 +150,46 @@ func (e *Edge) fail(c *gin.Context, lane Lane, err error) {
 	}
 }
 
-// oauthJSON writes RFC 6749 §5.2. Codes of our own that the RFCs do not know are mapped to theirs where one fits.
-func (e *Edge) oauthJSON(c *gin.Context, p problem) {
-	code := p.code
-	switch {
-	case p.status == http.StatusInternalServerError:
-		code = oauth.ErrServerError
-	case p.status == http.StatusServiceUnavailable:
-		code = oauth.ErrTemporarilyUnavailable
-	case p.status == http.StatusRequestEntityTooLarge, p.status == http.StatusUnsupportedMediaType, p.status == http.StatusMethodNotAllowed:
-		code = oauth.ErrInvalidRequest
+// announce sets the headers that go with an error in whatever form.
+func announce(c *gin.Context, p problem) {
+	if p.retryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(p.retryAfter))
 	}
+	if p.challenge != "" {
+		c.Header("WWW-Authenticate", p.challenge)
+	}
+}
+
+func logRefusal(c *gin.Context, p problem) {
+	level := slog.LevelInfo
+	// Somebody who hung up is no failure of ours, whatever it looks like from below.
+	if p.status >= http.StatusInternalServerError && c.Request.Context().Err() == nil {
+		level = slog.LevelError
+	}
+	Log(c).Log(c.Request.Context(), level, "refused", "route", c.FullPath(), "status", p.status, "code", p.code, "cause", p.cause.Error())
+}
+
+// oauthJSON writes RFC 6749 §5.2. Codes of our own that the RFCs do not know are mapped to theirs where one fits.
+func oauthJSON(c *gin.Context, p problem) {
 	c.Header("Pragma", "no-cache")
-	c.JSON(p.status, gin.H{"error": code, "error_description": oauth.Describe(p.detail)})
+	c.JSON(p.status, gin.H{"error": oauthCode(p), "error_description": oauth.Describe(p.detail)})
+}
+
+func oauthCode(p problem) string {
+	switch _, ours := errors.AsType[*oauth.Error](outermost(p.cause)); {
+	case ours:
+		return p.code
+	case p.status == http.StatusInternalServerError, p.status == http.StatusBadGateway:
+		return oauth.ErrServerError
+	case p.status == http.StatusServiceUnavailable:
+		return oauth.ErrTemporarilyUnavailable
+	case p.code == verify.CodeMissingToken:
+		return oauth.ErrInvalidToken
+	case p.status == http.StatusBadRequest, p.status == http.StatusNotFound, p.status == http.StatusMethodNotAllowed, p.status == http.StatusConflict,
+		p.status == http.StatusRequestEntityTooLarge, p.status == http.StatusUnsupportedMediaType:
+		return oauth.ErrInvalidRequest
+	}
+	return p.code
 }
 
 // problemJSON writes RFC 9457.
@@ -146,7 +207,10 @@ type PageError struct {
 	Fill func(*pages.Error)
 }
 
+// Error is that of the error below.
 func (e *PageError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error below.
 func (e *PageError) Unwrap() error { return e.Err }
 
 func (e *Edge) errorPage(c *gin.Context, err error, p problem) {
@@ -164,7 +228,8 @@ func (e *Edge) errorPage(c *gin.Context, err error, p problem) {
 	}
 }
 
-// WantsJSON reports whether the caller would rather have JSON than a page: Accept names JSON and not HTML.
+// WantsJSON reports whether the caller would rather have JSON than a page: Accept names JSON and not HTML, or says nothing and the request
+// is JSON or carries credentials in Authorization.
 func WantsJSON(c *gin.Context) bool {
 	accept := c.GetHeader("Accept")
 	if accept == "" || accept == "*/*" {
@@ -174,7 +239,7 @@ func WantsJSON(c *gin.Context) bool {
 	return strings.Contains(accept, "json") && !strings.Contains(accept, "text/html")
 }
 
-// Page renders a page with the headers it needs.
+// Page renders a page with the headers it needs. An error means that nothing was written.
 func Page(c *gin.Context, code int, page pages.Page) error {
 	var buf strings.Builder
 	if err := edgeOf(c).o.Pages.Render(&buf, page); err != nil {
@@ -190,13 +255,12 @@ func Page(c *gin.Context, code int, page pages.Page) error {
 	return nil
 }
 
-// Shown returns the status and the facts with which a page of another package shows err, and sends Retry-After where it belongs.
+// Shown returns the status and the facts with which a page of another package shows err. It logs err and sets Retry-After and
+// WWW-Authenticate where they belong.
 func Shown(c *gin.Context, err error) (int, pages.Facts) {
 	p := classify(err)
-	if p.retryAfter > 0 {
-		c.Header("Retry-After", strconv.Itoa(p.retryAfter))
-	}
-	Log(c).Info("refused", "route", c.FullPath(), "status", p.status, "code", p.code, "cause", p.cause.Error())
+	announce(c, p)
+	logRefusal(c, p)
 	return p.status, pages.Facts{RequestID: RequestID(c), RetryAfter: time.Duration(p.retryAfter) * time.Second}
 }
 

@@ -40,7 +40,7 @@ const callerKey = "web.caller"
 // CallerOf returns who passed the route's guard. It panics in a handler whose route has none, which is a defect.
 func CallerOf(c *gin.Context) Caller { return c.MustGet(callerKey).(Caller) }
 
-// Guards makes the guards of the broker's own routes.
+// Guards makes the guards of the broker's own routes. All fields are required.
 type Guards struct {
 	// Verify checks an access token whose audience is the issuer.
 	Verify func(ctx context.Context, raw string) (*verify.Token, error)
@@ -50,10 +50,11 @@ type Guards struct {
 	User func(ctx context.Context, id string) (users.User, error)
 }
 
-// Bearer demands an access token of a person.
+// Bearer demands an access token of an active person: *verify.Error otherwise.
 func (g Guards) Bearer() Guard { return Guard{"bearer", g.bearer} }
 
-// Session demands the session cookie.
+// Session demands the cookie of a live session of an active person: fault.Unauthenticated "session_required" otherwise, or what User
+// returned.
 func (g Guards) Session() Guard { return Guard{"session", g.session} }
 
 // Either demands a bearer token where Authorization is present, the session cookie otherwise.
@@ -75,6 +76,10 @@ func (g Guards) bearer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	// A client that acts for itself is nobody, also where some user happens to have its id.
+	if t.Subject.Kind != verify.KindUser {
+		return &verify.Error{Code: verify.CodeInvalidToken, Description: "the token speaks for a client, expected one that speaks for a person"}
+	}
 	u, err := g.User(c.Request.Context(), t.Subject.ID)
 	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Forbidden) {
 		return &verify.Error{Code: verify.CodeInvalidToken, Description: "the account this token speaks for is gone or disabled"}
@@ -92,12 +97,14 @@ func (g Guards) session(c *gin.Context) error {
 		return err
 	}
 	u, err := g.User(c.Request.Context(), s.UserID)
-	if fault.Is(err, fault.NotFound) {
-		return fault.New(fault.Unauthenticated, "session_required", "The account of this session is gone. Sign in again.")
+	// The user's own counter is the second fence: it holds where the entry in the change stream has been forgotten.
+	if fault.Is(err, fault.NotFound) || (err == nil && s.Ver < u.Epoch) {
+		return fault.New(fault.Unauthenticated, "session_required", "You are not signed in, or your session has ended. Sign in again.")
 	}
 	if err != nil {
 		return err
 	}
+	KeepSessionCookie(c, g.Sessions, s)
 	c.Set(callerKey, Caller{User: u, Session: &s})
 	return nil
 }

@@ -1,17 +1,20 @@
 package web
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/strictjson"
 	"example.com/broker/oauth"
 )
 
@@ -20,7 +23,7 @@ import (
 func Form(c *gin.Context) (url.Values, error) {
 	kind, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return nil, oauth.Errorf(oauth.ErrInvalidRequest, "Content-Type is %q, expected application/x-www-form-urlencoded", c.GetHeader("Content-Type"))
+		return nil, oauth.Errorf(oauth.ErrInvalidRequest, "Content-Type is %.100q, expected application/x-www-form-urlencoded", c.GetHeader("Content-Type"))
 	}
 	body, err := io.ReadAll(c.Request.Body)
 	if err != nil {
@@ -42,63 +45,46 @@ func Query(c *gin.Context) (url.Values, error) {
 	if err != nil {
 		return nil, oauth.Errorf(oauth.ErrInvalidRequest, "the query of the address does not decode")
 	}
-	return q, Single(q)
+	if err := Single(q); err != nil {
+		return nil, err
+	}
+	return q, nil
 }
 
-// Single refuses parameters given more than once (RFC 6749 §3.1), but for `resource`, which RFC 8707 §2 lets repeat, and values that
-// are not UTF-8 or hold NUL.
+// Single refuses parameters given more than once (RFC 6749 §3.1), but for `resource`, which RFC 8707 §2 lets repeat, and names and
+// values that are not UTF-8 or hold NUL.
 func Single(v url.Values) error {
-	for name, values := range v {
-		if len(values) > 1 && name != "resource" {
-			return oauth.Errorf(oauth.ErrInvalidRequest, "parameter %q is given %d times, expected once", name, len(values))
+	for _, name := range slices.Sorted(maps.Keys(v)) {
+		if !isText(name) {
+			return oauth.Errorf(oauth.ErrInvalidRequest, "the name of a parameter is not UTF-8 text")
 		}
-		for _, s := range values {
-			if !utf8.ValidString(s) || containsNUL(s) {
-				return oauth.Errorf(oauth.ErrInvalidRequest, "parameter %q is not UTF-8 text", name)
-			}
+		if n := len(v[name]); n > 1 && name != "resource" {
+			return oauth.Errorf(oauth.ErrInvalidRequest, "parameter %.100q is given %d times, expected once", name, n)
+		}
+		if slices.ContainsFunc(v[name], func(s string) bool { return !isText(s) }) {
+			return oauth.Errorf(oauth.ErrInvalidRequest, "parameter %.100q is not UTF-8 text", name)
 		}
 	}
 	return nil
 }
 
-func containsNUL(s string) bool {
-	for i := range len(s) {
-		if s[i] == 0 {
-			return true
-		}
-	}
-	return false
-}
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
-// JSON decodes a JSON body into v. Unknown members, trailing data and other media types are refused.
+// JSON decodes a JSON body into v, a pointer, as strictly as strictjson does: fault.Unsupported "media_type" for another media type,
+// fault.Invalid "request_invalid" for a body that is not exactly one value of v's shape.
 func JSON(c *gin.Context, v any) error {
 	kind, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	if err != nil || kind != "application/json" {
-		return fault.New(fault.Unsupported, "media_type", "Content-Type is %q, expected application/json.", c.GetHeader("Content-Type"))
+		return fault.New(fault.Unsupported, "media_type", "Content-Type is %.100q, expected application/json.", c.GetHeader("Content-Type"))
 	}
-	d := json.NewDecoder(c.Request.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return err
-		}
-		return fault.Wrap(err, fault.Invalid, "request_invalid", "The body is not the JSON object expected here: %s.", jsonTrouble(err))
+	body, err := io.ReadAll(c.Request.Body)
+	if err != nil {
+		return readError(err)
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fault.New(fault.Invalid, "request_invalid", "The body goes on after the JSON object.")
+	if err := strictjson.Decode(body, v); err != nil {
+		return fault.New(fault.Invalid, "request_invalid", "The body is not the JSON expected here: %s.", err)
 	}
 	return nil
-}
-
-// jsonTrouble says what is wrong without repeating values of the body.
-func jsonTrouble(err error) string {
-	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return "member " + e.Field + " must be a " + e.Type.String()
-	}
-	if _, ok := errors.AsType[*json.SyntaxError](err); ok || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return "it is not valid JSON"
-	}
-	return err.Error()
 }
 
 func readError(err error) error {

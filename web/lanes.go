@@ -5,13 +5,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/rs/cors"
 
 	"example.com/broker/audit"
 	"example.com/broker/internal/fault"
@@ -20,6 +19,7 @@ import (
 const (
 	requestIDKey = "web.request_id"
 	logKey       = "web.log"
+	laneKey      = "web.lane"
 
 	formLimit = 64 << 10
 	jsonLimit = 1 << 20
@@ -29,44 +29,52 @@ const (
 func (e *Edge) arrive(c *gin.Context) {
 	start := e.o.Now()
 	id := e.o.NewID()
-	log := e.o.Log.With("request_id", id)
 	c.Request = c.Request.WithContext(audit.WithRequest(c.Request.Context(), id))
 	c.Set(edgeKey, e)
 	c.Set(requestIDKey, id)
-	c.Set(logKey, log)
-	h := c.Writer.Header()
-	h.Set("X-Request-ID", id)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Permissions-Policy", "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), payment=(), usb=()")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	if e.o.Issuer.Scheme == "https" {
-		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-	}
+	c.Set(logKey, e.o.Log.With("request_id", id))
+	e.commonHeaders(c)
 	defer func() {
-		if p := recover(); p != nil {
-			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(p)
-			}
-			log.Error("panic", "panic", p, "stack", string(debug.Stack()))
-			e.fail(c, laneOf(c), errors.New("panic, see log"))
-		}
-		pattern := c.FullPath()
 		took := e.o.Now().Sub(start)
 		// The raw path and query may hold codes, tokens and keys; the pattern cannot.
-		log.LogAttrs(c.Request.Context(), slog.LevelInfo, "request", slog.String("method", method(c.Request.Method)), slog.String("route", pattern),
+		Log(c).LogAttrs(c.Request.Context(), slog.LevelInfo, "request", slog.String("method", method(c.Request.Method)), slog.String("route", c.FullPath()),
 			slog.Int("status", c.Writer.Status()), slog.Duration("took", took))
 		if e.o.Observe != nil {
-			e.o.Observe(method(c.Request.Method), pattern, c.Writer.Status(), took)
+			e.o.Observe(method(c.Request.Method), c.FullPath(), c.Writer.Status(), took)
 		}
 	}()
-	if len(e.o.Hosts) > 0 && !slices.Contains(e.o.Hosts, hostname(c.Request.Host)) {
+	defer func() {
+		switch p := recover(); {
+		case p == nil:
+		case p == http.ErrAbortHandler: //nolint:errorlint // net/http compares so too
+			panic(p)
+		default:
+			Log(c).Error("panic", "panic", p, "stack", string(debug.Stack()))
+			e.fail(c, laneOf(c), errors.New("panic, see log"))
+		}
+	}()
+	if len(e.hosts) > 0 && !slices.Contains(e.hosts, hostname(c.Request.Host)) {
 		c.Header("Cache-Control", "no-store")
 		c.String(http.StatusMisdirectedRequest, "421: this server answers only for %s\n", strings.Join(e.o.Hosts, ", "))
 		c.Abort()
 		return
 	}
 	c.Next()
+}
+
+// commonHeaders are on every answer. Pages set a wider policy of their own; what is no page needs nothing from anywhere.
+func (e *Edge) commonHeaders(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("X-Request-ID", RequestID(c))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Permissions-Policy", "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), payment=(), usb=()")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if e.secure() {
+		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
 }
 
 // method keeps a made-up method out of log lines and metric labels.
@@ -78,14 +86,13 @@ func method(m string) string {
 	return "OTHER"
 }
 
+// hostname takes the port and the brackets off a Host header; names of hosts have no case.
 func hostname(hostport string) string {
 	if host, _, err := net.SplitHostPort(hostport); err == nil {
-		return host
+		hostport = host
 	}
-	return strings.Trim(hostport, "[]")
+	return strings.ToLower(strings.Trim(hostport, "[]"))
 }
-
-const laneKey = "web.lane"
 
 func laneOf(c *gin.Context) Lane {
 	if l, ok := c.Get(laneKey); ok {
@@ -103,15 +110,15 @@ func (e *Edge) lane(r Route) gin.HandlerFunc {
 			limit = jsonLimit
 		}
 	}
-	policy := e.policy(r)
+	share := e.share(r)
 	return func(c *gin.Context) {
 		c.Set(laneKey, r.Lane)
 		c.Header("Cache-Control", "no-store")
-		if policy != nil {
-			policy.HandlerFunc(c.Writer, c.Request)
+		if r.Lane == Protocol || r.Lane == API {
+			c.Request.Header.Del("Cookie") // no handler can take one for a proof, not even by mistake
 		}
+		share(c)
 		if c.Request.ContentLength > limit {
-			c.Header("Connection", "close")
 			e.fail(c, r.Lane, tooLarge(limit))
 			return
 		}
@@ -132,11 +139,9 @@ func tooLarge(limit int64) error {
 
 // enter applies what must hold before the handler runs.
 func (e *Edge) enter(c *gin.Context, r Route) error {
-	// A browser asks no API by cookie, so only the Browser lane needs the check; a request with an Authorization header was not
-	// sent by a form.
-	if r.Lane == Browser && c.GetHeader("Authorization") == "" {
-		if err := e.csrf.Check(c.Request); err != nil {
-			return fault.Wrap(err, fault.Forbidden, "cross_origin", "This request came from another site (origin %q). Open the page here and try again.", c.GetHeader("Origin"))
+	if r.Lane == Browser && !hasBearer(c) {
+		if err := e.checkOrigin(c.Request); err != nil {
+			return fault.Wrap(err, fault.Forbidden, "cross_origin", "This request came from another site (origin %.100q). Open the page here and try again.", c.GetHeader("Origin"))
 		}
 	}
 	if r.Guard.Check != nil {
@@ -145,50 +150,46 @@ func (e *Edge) enter(c *gin.Context, r Route) error {
 	return nil
 }
 
-// policy builds the CORS rules of a route, nil for none.
-func (e *Edge) policy(r Route) *cors.Cors {
-	o := cors.Options{
-		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "X-API-Key"},
-		ExposedHeaders: []string{"WWW-Authenticate", "Retry-After", "X-Request-ID"},
-		MaxAge:         int((10 * time.Minute).Seconds()),
+// hasBearer reports whether the request carries an access token. A browser adds no such header by itself, so the request was not forged by
+// a form of another site. Other schemes prove nothing: a browser repeats the name and password of a proxy in front of us by itself.
+func hasBearer(c *gin.Context) bool {
+	scheme, _, _ := strings.Cut(c.GetHeader("Authorization"), " ")
+	return strings.EqualFold(scheme, "Bearer")
+}
+
+// checkOrigin refuses a request that changes something and comes from another origin. Browsers say so in Sec-Fetch-Site, old ones in
+// Origin; a request with neither was not sent by a browser.
+func (e *Edge) checkOrigin(r *http.Request) error {
+	if err := e.csrf.Check(r); err != nil {
+		return err
 	}
-	switch r.CORS {
-	case AnyCORS:
-		o.AllowedOrigins = []string{"*"}
-	case ClientCORS:
-		o.AllowOriginRequestFunc = func(r *http.Request, origin string) bool { return e.o.AllowedOrigin(r.Context(), origin) }
-	default:
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return nil
 	}
-	return cors.New(o)
-}
-
-func (e *Edge) preflight(r Route) gin.HandlerFunc {
-	policy := e.policy(r)
-	return func(c *gin.Context) {
-		c.Set(laneKey, r.Lane)
-		policy.HandlerFunc(c.Writer, c.Request)
-		c.Status(http.StatusNoContent)
-		c.Writer.WriteHeaderNow()
+	// Without Sec-Fetch-Site the check compares hosts alone: our own host over http may be somebody else's page.
+	origin := r.Header.Get("Origin")
+	if r.Header.Get("Sec-Fetch-Site") != "" || origin == "" || origin == e.origin {
+		return nil
 	}
-}
-
-// RestrictOrigin takes the permission to read this answer back from an origin that is not among allowed. Endpoints call it once they
-// know which client asks.
-func RestrictOrigin(c *gin.Context, allowed []string) {
-	if origin := c.GetHeader("Origin"); origin != "" && !slices.Contains(allowed, origin) {
-		c.Writer.Header().Del("Access-Control-Allow-Origin")
+	if u, err := url.Parse(origin); err != nil || u.Scheme != e.o.Issuer.Scheme {
+		return errors.New("the scheme of Origin is not the issuer's")
 	}
+	return nil
 }
 
+// fallback answers where no route does, in the form of the lane the path belongs to.
 func (e *Edge) fallback(status int) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Header("Cache-Control", "no-store")
+		lane, ok := e.lanes[c.Request.URL.Path]
+		if !ok {
+			lane = Browser
+		}
 		err := fault.New(fault.NotFound, "not_found", "There is nothing at this address.")
 		if status == http.StatusMethodNotAllowed {
 			err = fault.New(fault.Unsupported, "method_not_allowed", "%s is not answered here. Allowed: %s.", method(c.Request.Method), c.Writer.Header().Get("Allow"))
 		}
-		e.fail(c, Browser, err)
+		e.fail(c, lane, err)
 	}
 }

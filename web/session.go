@@ -1,13 +1,14 @@
 package web
 
 import (
+	"encoding/base64"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"example.com/broker/internal/secret"
+	"example.com/broker/sessions"
 )
 
 // Cookies of the broker are host-only, HttpOnly, SameSite=Lax and Path=/. With an https issuer they are Secure and carry the __Host-
@@ -20,7 +21,7 @@ const (
 
 // CookieName returns the name under which the cookie travels.
 func CookieName(c *gin.Context, name string) string {
-	if edgeOf(c).o.Issuer.Scheme == "https" {
+	if edgeOf(c).secure() {
 		return "__Host-" + name
 	}
 	return name
@@ -34,7 +35,7 @@ func SetCookie(c *gin.Context, name, value string, maxAge time.Duration) {
 	}
 	http.SetCookie(c.Writer, &http.Cookie{
 		Name: CookieName(c, name), Value: value, Path: "/", MaxAge: seconds,
-		HttpOnly: true, Secure: edgeOf(c).o.Issuer.Scheme == "https", SameSite: http.SameSiteLaxMode,
+		HttpOnly: true, Secure: edgeOf(c).secure(), SameSite: http.SameSiteLaxMode,
 	})
 }
 
@@ -49,33 +50,55 @@ func Cookie(c *gin.Context, name string) string {
 // SessionCookie returns the session cookie's value, "" if there is none.
 func SessionCookie(c *gin.Context) secret.Value { return secret.Value(Cookie(c, sessionCookie)) }
 
-// SetSessionCookie hands a session to the browser.
+// SetSessionCookie hands a session to the browser; idle is the cookie's lifetime.
 func SetSessionCookie(c *gin.Context, value secret.Value, idle time.Duration) {
 	SetCookie(c, sessionCookie, value.Reveal(), idle)
+}
+
+// KeepSessionCookie lets the cookie of a session that was just used live on: its row slides, and the browser must not forget it sooner. It
+// sets the cookie only where the row was written too, and only on an answer to a GET, so that an answer under way cannot bring back
+// a value that a sign-in has replaced meanwhile.
+func KeepSessionCookie(c *gin.Context, m *sessions.Manager, s sessions.Session) {
+	if c.Request.Method == http.MethodGet && m.Slid(s) {
+		SetSessionCookie(c, SessionCookie(c), m.CookieLife(s))
+	}
 }
 
 // DropSessionCookie takes it back.
 func DropSessionCookie(c *gin.Context) { SetCookie(c, sessionCookie, "", -1) }
 
-// Browser returns the random id that binds a sign-in trip to this browser, setting the cookie if it is new. It identifies nobody.
+// BrowserID returns the random id that binds a sign-in trip to this browser, setting the cookie if it is new. It identifies nobody.
 func BrowserID(c *gin.Context) string {
-	id := Cookie(c, browserCookie)
-	if len(id) != 22 || strings.ContainsAny(id, ". ") {
-		id = secret.New(16).Reveal()
+	id := KnownBrowser(c)
+	if id == "" {
+		id = secret.New(browserBytes).Reveal()
 		SetCookie(c, browserCookie, id, 24*time.Hour)
-		// A later call in the same request must see the same id.
-		c.Request.AddCookie(&http.Cookie{Name: CookieName(c, browserCookie), Value: id})
+		c.Set(browserKey, id) // a later call in the same request must see the same id
 	}
 	return id
 }
 
 // KnownBrowser returns the browser's id, "" if it has none.
-func KnownBrowser(c *gin.Context) string { return Cookie(c, browserCookie) }
+func KnownBrowser(c *gin.Context) string {
+	if id := c.GetString(browserKey); id != "" {
+		return id
+	}
+	id := Cookie(c, browserCookie)
+	if b, err := base64.RawURLEncoding.DecodeString(id); err != nil || len(b) != browserBytes {
+		return ""
+	}
+	return id
+}
+
+const (
+	browserKey   = "web.browser"
+	browserBytes = 16
+)
 
 // LastUsed returns the provider id this browser signed in with last, "" if unknown; it identifies nobody.
 func LastUsed(c *gin.Context) string { return Cookie(c, lastCookie) }
 
-// SetLastUsed remembers it for 180 days.
+// SetLastUsed remembers the provider for 180 days; "" forgets it.
 func SetLastUsed(c *gin.Context, provider string) {
 	SetCookie(c, lastCookie, provider, 180*24*time.Hour)
 }

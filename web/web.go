@@ -4,11 +4,13 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -27,33 +29,28 @@ type Handler func(*gin.Context) error
 // Lane is the set of rules a route is mounted under.
 type Lane int
 
-// The lanes.
+// The lanes. GET is answered to HEAD too, but not in the Entry lane: there it takes what can be taken once.
 const (
-	// Entry takes arrivals from other sites: no CSRF check, no cookie is set as a proof of anything, errors are pages.
+	// Entry takes arrivals from other sites: no CSRF check, so a handler changes nothing on the word of a cookie alone; errors
+	// as in Browser.
 	Entry Lane = iota
 	// Browser serves our own pages and forms: CSRF check, strict CSP, no framing; errors are pages, or problem JSON where Accept
 	// asks for it.
 	Browser
-	// Protocol serves OAuth endpoints: cookies ignored, CORS per client, no-store, errors as RFC 6749 §5.2 JSON.
+	// Protocol serves OAuth endpoints: cookies are taken out of the request, CORS per client, no-store, errors as RFC 6749 §5.2 JSON.
 	Protocol
-	// API serves JSON to bearers: cookies ignored, CORS per client, errors as RFC 9457 problem JSON.
+	// API serves JSON to bearers: cookies are taken out of the request, CORS per client, errors as RFC 9457 problem JSON.
 	API
 )
 
 var laneNames = [...]string{"entry", "browser", "protocol", "api"}
 
-func (l Lane) String() string { return laneNames[l] }
-
-// CORS says which origins may read a route's answers.
-type CORS int
-
-// The choices of CORS.
-const (
-	NoCORS      CORS = iota
-	ClientCORS       // origins of registered clients
-	AnyCORS          // public documents: any origin, never with credentials
-	browserSafe = http.MethodGet + " " + http.MethodHead + " " + http.MethodOptions
-)
+func (l Lane) String() string {
+	if l < 0 || int(l) >= len(laneNames) {
+		return "unknown"
+	}
+	return laneNames[l]
+}
 
 // Route is one line of the surface.
 type Route struct {
@@ -70,22 +67,24 @@ type Route struct {
 	MaxBody int64
 }
 
-// Options of an Edge. All fields but Hosts, TrustedProxies, Observe and HSTS are required.
+// Options of an Edge. All fields but Hosts, TrustedProxies, Observe and Dev are required.
 type Options struct {
+	// Issuer is an http or https address whose path, if it has one, is made of unreserved characters.
 	Issuer *url.URL
 	Pages  *pages.Renderer
 	Assets *static.Assets
 	Log    *slog.Logger
 	Now    func() time.Time
-	// NewID makes request ids.
+	// NewID makes request ids; one that a caller sends is not used.
 	NewID func() string
 	// AllowedOrigin reports whether any enabled client has the origin.
 	AllowedOrigin func(ctx context.Context, origin string) bool
-	// TrustedProxies may set X-Forwarded-For.
+	// TrustedProxies may set X-Forwarded-For, see ClientAddress.
 	TrustedProxies []netip.Prefix
-	// Hosts, if not empty, are the only host names served (without port); others get 421 (RFC 9110 §15.5.20).
+	// Hosts, if not empty, are the only host names served (without port; an IPv6 address with or without brackets); others get 421
+	// (RFC 9110 §15.5.20).
 	Hosts []string
-	// Dev shows technical details on error pages and allows cookies without Secure where the issuer is plain http.
+	// Dev says that this is `broker dev`; the pages know it from their renderer.
 	Dev bool
 	// Observe sees every finished request; pattern is the route's path, never the raw one.
 	Observe func(method, pattern string, status int, took time.Duration)
@@ -93,59 +92,131 @@ type Options struct {
 
 // Edge is the mounted surface. It is an http.Handler, safe for concurrent use.
 type Edge struct {
-	o        Options
-	base     string
-	origin   string
-	engine   *gin.Engine
-	routes   []Route
+	o      Options
+	base   string
+	origin string
+	hosts  []string
+	engine *gin.Engine
+	// lanes are those of paths without parameters, for answers to methods that are not served there.
+	lanes    map[string]Lane
 	warnOnce sync.Once
 	csrf     *http.CrossOriginProtection
 }
 
-// New mounts routes. It refuses a route without handler, one mounted twice, and a Guard without a name.
+// New mounts routes. It refuses a route that breaks a rule of its lane, has no handler or is mounted twice, and a Guard without a name.
 func New(o Options, routes []Route) (*Edge, error) {
-	e := &Edge{o: o, base: strings.TrimSuffix(o.Issuer.EscapedPath(), "/"), origin: o.Issuer.Scheme + "://" + o.Issuer.Host, csrf: http.NewCrossOriginProtection()}
+	if o.Issuer == nil || o.Pages == nil || o.Assets == nil || o.Log == nil || o.Now == nil || o.NewID == nil || o.AllowedOrigin == nil {
+		return nil, errors.New("web: an option is missing")
+	}
+	e := &Edge{
+		o: o, base: strings.TrimSuffix(o.Issuer.EscapedPath(), "/"), origin: o.Issuer.Scheme + "://" + o.Issuer.Host,
+		lanes: map[string]Lane{}, csrf: http.NewCrossOriginProtection(),
+	}
+	if !basePath.MatchString(e.base) {
+		return nil, fmt.Errorf("issuer %s: its path may have letters, digits and - . _ ~ between slashes", o.Issuer)
+	}
+	for _, h := range o.Hosts {
+		e.hosts = append(e.hosts, hostname(h))
+	}
 	// Behind a proxy that rewrites Host, the issuer's own origin is still ours.
 	if err := e.csrf.AddTrustedOrigin(e.origin); err != nil {
 		return nil, fmt.Errorf("issuer %s: %w", o.Issuer, err)
 	}
+	if err := e.mount(routes); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// basePath is what the path of an issuer may be: gin gives a meaning to `:` and `*`, and encoded characters have two spellings.
+var basePath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
+
+func (e *Edge) mount(routes []Route) error {
 	gin.SetMode(gin.ReleaseMode)
 	g := gin.New()
 	g.HandleMethodNotAllowed = true
 	g.RedirectTrailingSlash = false
 	g.RedirectFixedPath = false
-	g.UseRawPath = true
+	// Parameters are decoded after routing: an encoded slash stays inside its parameter.
+	g.UseEscapedPath = true
 	g.UnescapePathValues = true
 	if err := g.SetTrustedProxies(nil); err != nil {
-		return nil, err
+		return err
 	}
 	e.engine = g
 	g.Use(e.arrive)
 	seen := map[string]bool{}
-	preflights := map[string]bool{}
+	shared := map[string]*sharing{}
+	var order []string
 	for _, r := range routes {
 		full := e.path(r)
-		switch key := r.Method + " " + full; {
-		case r.Handle == nil:
-			return nil, fmt.Errorf("route %s: no handler", key)
-		case seen[key]:
-			return nil, fmt.Errorf("route %s: mounted twice", key)
-		case r.Guard.Check != nil && r.Guard.Name == "":
-			return nil, fmt.Errorf("route %s: guard without a name", key)
-		default:
-			seen[key] = true
+		key := r.Method + " " + full
+		if err := r.check(); err != nil {
+			return fmt.Errorf("route %s: %w", key, err)
 		}
-		g.Handle(r.Method, full, e.lane(r))
-		if r.CORS != NoCORS && !preflights[full] {
-			preflights[full] = true
-			g.OPTIONS(full, e.preflight(r))
+		if seen[key] {
+			return fmt.Errorf("route %s: mounted twice", key)
 		}
+		seen[key] = true
+		methods := []string{r.Method}
+		if r.Method == http.MethodGet && r.Lane != Entry {
+			methods = append(methods, http.MethodHead)
+		}
+		for _, m := range methods {
+			g.Handle(m, full, e.lane(r))
+		}
+		e.lanes[full] = r.Lane
+		if r.CORS == NoCORS {
+			continue
+		}
+		if shared[full] == nil {
+			shared[full] = &sharing{lane: r.Lane, kind: r.CORS}
+			order = append(order, full)
+		}
+		if shared[full].kind != r.CORS {
+			return fmt.Errorf("route %s: its CORS differs from that of another method at this path, and a preflight has one answer", key)
+		}
+		shared[full].methods = append(shared[full].methods, methods...)
+	}
+	for _, full := range order {
+		s := shared[full]
+		g.OPTIONS(full, e.preflight(s.lane, s.kind, s.methods))
 	}
 	g.NoRoute(e.fallback(http.StatusNotFound))
 	g.NoMethod(e.fallback(http.StatusMethodNotAllowed))
-	e.routes = slices.Clone(routes)
-	return e, nil
+	return nil
 }
+
+// sharing is what a preflight says about a path.
+type sharing struct {
+	lane    Lane
+	kind    CORS
+	methods []string
+}
+
+// check refuses what no handler could make safe again.
+func (r Route) check() error {
+	switch {
+	case r.Handle == nil:
+		return errors.New("no handler")
+	case !strings.HasPrefix(r.Path, "/"):
+		return errors.New("its path does not begin with a slash")
+	case r.Guard.Check != nil && r.Guard.Name == "":
+		return errors.New("guard without a name")
+	case r.Method == http.MethodHead || r.Method == http.MethodOptions:
+		return errors.New("HEAD and OPTIONS are answered by the edge")
+	case r.Lane == Entry && r.CORS != NoCORS:
+		return errors.New("an arrival from another site is not for scripts to read")
+	case r.Lane == Browser && r.CORS == AnyCORS:
+		return errors.New("a page is not for every site to read")
+	case (r.Lane == Protocol || r.Lane == API) && strings.Contains(r.Guard.Name, "session"):
+		return errors.New("cookies are not seen in this lane, so a session cannot be demanded")
+	}
+	return nil
+}
+
+// secure reports whether the broker is reached by https.
+func (e *Edge) secure() bool { return e.o.Issuer.Scheme == "https" }
 
 func (e *Edge) path(r Route) string {
 	if r.AtRoot {
@@ -157,7 +228,8 @@ func (e *Edge) path(r Route) string {
 // ServeHTTP implements http.Handler.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.engine.ServeHTTP(w, r) }
 
-// Table lists the surface, one line a route: METHOD PATH LANE GUARD, sorted by path. Paths are below the issuer's.
+// Table lists the surface, one line a route: METHOD PATH LANE GUARD, sorted by path, then method. Paths are below the issuer's. What the
+// edge adds by itself (HEAD, OPTIONS) is not listed.
 func Table(routes []Route) []string {
 	var out []string
 	for _, r := range routes {

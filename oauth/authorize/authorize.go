@@ -159,6 +159,9 @@ func (e *endpoint) next(c *gin.Context, t signin.Trip, app clients.Client) error
 	if err != nil {
 		return err
 	}
+	if s != nil {
+		web.KeepSessionCookie(c, e.Sessions, *s)
+	}
 	d := signin.Next(t, &app, s, u, e.Now())
 	tx := func() string { return "?tx=" + e.Trips.Seal(t, web.BrowserID(c)) }
 	switch d.Step {
