@@ -32,7 +32,7 @@ const (
 // Decision is the next step of a trip.
 type Decision struct {
 	Step Step
-	// Error is the code for the app (OpenID Connect Core §3.1.2.6) where Step is Fail.
+	// Error is the code for the app (OpenID Connect Core §3.1.2.6) and Reason the text beside it where Step is Fail.
 	Error, Reason string
 }
 
@@ -41,23 +41,27 @@ const PasswordWay = "password"
 
 // Next decides the next step of a trip from what is known now: the session of this browser and its user (nil without one), and the
 // client (nil for the broker's own pages). It is the only place where that is decided.
+//
+// Whoever proved who they are on this very trip (the session carries its id) has met prompt=login, any max_age and prompt=select_account.
+// They have not met a client's choice of providers by that: it holds for each session.
 func Next(t Trip, c *clients.Client, s *sessions.Session, u *users.User, now time.Time) Decision {
+	in := s != nil && u != nil && u.Status == users.Active
 	if t.Pending != nil {
-		if t.Pending.Proven && u != nil && u.ID == t.Pending.UserID {
+		if t.Pending.Proven && in && u.ID == t.Pending.UserID {
 			return Decision{Step: Confirm}
 		}
 		return Decision{Step: Authenticate}
 	}
-	if s == nil || u == nil || u.Status != users.Active {
+	if !in {
 		return t.ask(Authenticate, oauth.ErrLoginRequired, "nobody is signed in")
 	}
-	here := s.Trip == t.ID // they proved who they are on this trip
+	here := t.ID != "" && s.Trip == t.ID
 	switch {
 	case t.Needs.Login && !here:
 		return t.ask(Authenticate, oauth.ErrLoginRequired, "a new sign-in was asked for")
-	case t.Needs.MaxAge != nil && !here && now.Sub(s.AuthTime) > time.Duration(*t.Needs.MaxAge)*time.Second:
+	case t.Needs.MaxAge != nil && !here && older(*s, *t.Needs.MaxAge, now):
 		return t.ask(Authenticate, oauth.ErrLoginRequired, "the sign-in is older than max_age")
-	case c != nil && !here && !c.AllowsProvider(way(s)):
+	case c != nil && !c.AllowsProvider(way(s)):
 		return t.ask(Authenticate, oauth.ErrLoginRequired, "the app does not take this way of signing in")
 	case t.Needs.Subject != "" && t.Needs.Subject != u.ID && here:
 		// OpenID Connect Core §3.1.2.1: not the person the app asked for.
@@ -71,6 +75,16 @@ func Next(t Trip, c *clients.Client, s *sessions.Session, u *users.User, now tim
 	}
 	return Decision{Step: Done}
 }
+
+// older reports whether a sign-in is older than max_age seconds. 0 asks for a new one whatever the clock says (OpenID Connect Core
+// §3.1.2.1), and a sign-in that lies ahead has an age nobody knows.
+func older(s sessions.Session, maxAge int, now time.Time) bool {
+	age := now.Sub(s.AuthTime)
+	return maxAge <= 0 || age > time.Duration(maxAge)*time.Second || age < -clockSkew
+}
+
+// clockSkew is how far apart the clocks of two replicas may be.
+const clockSkew = 2 * time.Minute
 
 // ask shows a page, unless the app forbade pages.
 func (t Trip) ask(s Step, code, reason string) Decision {

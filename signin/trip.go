@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"sync"
 	"time"
 
 	"example.com/broker/internal/fault"
@@ -87,7 +88,7 @@ type Trip struct {
 	Started  time.Time `json:"s"`
 }
 
-// New starts a trip.
+// New starts a trip with an id of its own.
 func New(p Purpose, now time.Time) Trip {
 	return Trip{ID: secret.New(12).Reveal(), Purpose: p, Started: now.UTC().Truncate(time.Second)}
 }
@@ -124,7 +125,7 @@ func (s *Sealer) Open(tx, browser string) (Trip, error) {
 	if err != nil {
 		return Trip{}, fault.Wrap(err, fault.Invalid, "tx_expired", "The parameter tx of this address is incomplete or was not made here.")
 	}
-	if age := s.now().Sub(v.Trip.Started); age > Lifetime || age < -2*time.Minute {
+	if age := s.now().Sub(v.Trip.Started); age > Lifetime || age < -clockSkew {
 		return Trip{}, fault.New(fault.Invalid, "tx_expired", "This sign-in was started more than %d minutes ago.", int(Lifetime.Minutes()))
 	}
 	if browser == "" || v.Browser != fingerprint(browser) {
@@ -138,22 +139,38 @@ func fingerprint(browser string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
+// deflaters are kept because a new one costs as much memory as a hundred trips.
+var deflaters = sync.Pool{New: func() any {
+	w, err := flate.NewWriter(nil, flate.BestCompression)
+	if err != nil {
+		panic(err) // only for a level that does not exist
+	}
+	return w
+}}
+
 // Pack encodes v compactly: what travels in addresses and cookies has little room.
 func Pack(v any) []byte {
-	plain, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // only for types that JSON cannot hold
-	}
 	var b bytes.Buffer
-	w, _ := flate.NewWriter(&b, flate.BestCompression) // fails for unknown levels only
-	_, _ = w.Write(plain)                              // a bytes.Buffer does not fail
-	_ = w.Close()
+	w := deflaters.Get().(*flate.Writer)
+	defer deflaters.Put(w)
+	w.Reset(&b)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false) // no page is made of it, and `&` is in many an address
+	if err := e.Encode(v); err != nil {
+		panic(err) // only for types that JSON cannot hold: a bytes.Buffer does not fail
+	}
+	if err := w.Close(); err != nil {
+		panic(err) // as above
+	}
 	return b.Bytes()
 }
 
-// Unpack reverses Pack. The input has been authenticated; the bound is a second fence.
+// maxPlain bounds what a packed value may grow to. It has been authenticated before: this is a second fence.
+const maxPlain = 64 << 10
+
+// Unpack reverses Pack into v, a pointer. It takes what Open gave, never what a stranger sent.
 func Unpack(b []byte, v any) error {
-	plain, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(b)), 64<<10))
+	plain, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(b)), maxPlain))
 	if err != nil {
 		return err
 	}
