@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/oauth2"
 
 	"example.com/broker/internal/fault"
 	"example.com/broker/internal/secret"
@@ -66,7 +65,7 @@ func (e *endpoints) start(c *gin.Context) error {
 	// The random values are made here and cannot be set by the caller.
 	state := secret.New(16).Reveal()
 	f := flow{
-		State: stateHash(state), Provider: k.ID, Issuer: k.Namespace, Nonce: secret.New(16).Reveal(), Verifier: oauth2.GenerateVerifier(),
+		State: stateHash(state), Provider: k.ID, Issuer: k.Namespace, Nonce: secret.New(16).Reveal(), Verifier: secret.New(32).Reveal(),
 		Trip: t, Until: e.Now().Add(flowLifetime).UTC().Truncate(time.Second),
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), e.Exchange)
@@ -190,28 +189,32 @@ func known(code string) string {
 
 // openFlow returns the flow a state belongs to, if this browser holds its cookie and it was made for this provider.
 func (e *endpoints) openFlow(c *gin.Context, state string) (flow, error) {
-	mismatch := func(text string) error { return fault.New(fault.Invalid, "callback_invalid", "%s", text) }
 	if state == "" {
-		return flow{}, mismatch("The parameter state is missing.")
+		return flow{}, fault.New(fault.Invalid, "callback_invalid", "The parameter state is missing.")
 	}
-	h := stateHash(state)
-	value := web.Cookie(c, flowCookie+h[:8])
+	value := web.Cookie(c, flowCookie+stateHash(state)[:8])
 	if value == "" {
 		return flow{}, fault.New(fault.Invalid, "tx_browser_mismatch", "This browser did not start the sign-in that this answer belongs to, or it was finished already.")
 	}
+	return e.readFlow(value, state, c.Param("provider"))
+}
+
+// readFlow opens the value of a flow cookie and holds it against what the callback brought.
+func (e *endpoints) readFlow(value, state, provider string) (flow, error) {
 	plain, err := e.Seal.Open(flowPurpose, value)
 	var f flow
 	if err == nil {
 		err = signin.Unpack(plain, &f)
 	}
+	mismatch := func(text string) error { return fault.New(fault.Invalid, "callback_invalid", "%s", text) }
 	switch {
 	case err != nil:
 		return flow{}, mismatch("The cookie of this sign-in does not open.")
-	case !secret.EqualText(f.State, h):
+	case !secret.EqualText(f.State, stateHash(state)):
 		return flow{}, mismatch("The parameter state is not the one this sign-in began with.")
 	case !e.Now().Before(f.Until):
 		return flow{}, fault.New(fault.Invalid, "tx_expired", "This sign-in was started more than %d minutes ago.", int(flowLifetime.Minutes()))
-	case f.Provider != c.Param("provider"):
+	case f.Provider != provider:
 		return flow{}, mismatch("This sign-in was started with another provider.")
 	}
 	return f, nil
