@@ -62,15 +62,24 @@ func checkAddress(addr string) error {
 // fault.Conflict "username_taken"; fault.Invalid "username_invalid", "address_invalid", or those of PasswordPolicy.Check;
 // fault.Unavailable "hash_pool_full" or "user_busy".
 func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
-	u, err := s.draft(ctx, NewUser{Username: r.Username, Name: r.Name, Email: r.Email, Password: r.Password})
-	if err == nil && u.Username == "" {
-		err = checkUsername("")
-	}
-	if err == nil {
-		u, err = s.insert(ctx, u, true)
-	}
+	u, err := s.register(ctx, r)
 	s.record(ctx, "user.register", u.ID, u.ID, err)
 	return u, err
+}
+
+func (s *Service) register(ctx context.Context, r Registration) (User, error) {
+	if err := checkUsername(NormalizeUsername(r.Username)); err != nil {
+		return User{}, err
+	}
+	// Create takes users without a password; this door does not.
+	if r.Password == "" {
+		return User{}, s.opts.Passwords.Check(r.Password)
+	}
+	u, err := s.draft(ctx, NewUser{Username: r.Username, Name: r.Name, Email: r.Email, Password: r.Password})
+	if err != nil {
+		return User{}, err
+	}
+	return s.insert(ctx, u, true)
 }
 
 // Create makes a user on an admin's word.
