@@ -64,7 +64,7 @@ func TestSignInByPasswordOnThePage(t *testing.T) {
 		a, b := w.app("spa", ""), w.browser()
 		wrong := b.submit(b.open(a.authorizeURL()), "signin-form", url.Values{"username": {alice.Username}, "password": {"not the password"}})
 		if wrong.StatusCode != http.StatusUnauthorized || !wrong.has("error-summary") || strings.Contains(wrong.body, "not the password") {
-			t.Fatalf("a wrong password answered %d:\n%s", wrong.StatusCode, wrong.body)
+			t.Fatalf("a wrong password answered %d:\n%s", wrong.StatusCode, wrong.brief())
 		}
 		if form, _ := wrong.form(t, "signin-form"); form.Get("username") != alice.Username {
 			t.Errorf("the name did not survive: %v", form)
@@ -94,7 +94,7 @@ func TestCancellingAtTheUpstreamLeadsBackToTheChoice(t *testing.T) {
 		a, b := w.app("spa", ""), w.browser()
 		p := b.signInBy(a, "github", "")
 		if p.StatusCode != http.StatusOK || !strings.Contains(p.text(t, "notice"), "You cancelled at GitHub") {
-			t.Fatalf("after Cancel the browser sees %d:\n%s", p.StatusCode, p.body)
+			t.Fatalf("after Cancel the browser sees %d:\n%s", p.StatusCode, p.brief())
 		}
 		a.code(b.through(p, "provider-google", "gil"))
 	})
@@ -120,12 +120,12 @@ func TestTheSameAddressIsLinkedAfterProofOfBothSides(t *testing.T) {
 		a, b := w.app("spa", ""), w.browser()
 		p := b.signInBy(a, "github", "ada")
 		if !p.has("prove-google") || p.has("prove-github") {
-			t.Fatalf("the page does not ask for the account's own way in:\n%s", p.body)
+			t.Fatalf("the page does not ask for the account's own way in:\n%s", p.brief())
 		}
 		// Somebody else's proof is no proof.
 		p = b.through(p, "prove-google", "gil")
 		if !p.has("prove-google") || p.has("link-confirm") {
-			t.Fatalf("another person's sign-in was taken as proof:\n%s", p.body)
+			t.Fatalf("another person's sign-in was taken as proof:\n%s", p.brief())
 		}
 		p = b.through(p, "prove-google", "ada")
 		p = b.submit(p, "link-form", url.Values{"answer": {"connect"}})
@@ -163,7 +163,7 @@ func TestSignOutByTheApp(t *testing.T) {
 			t.Fatalf("signing out answered %d to %v", p.StatusCode, to)
 		}
 		if p := b.open(a.authorizeURL()); !p.has("signin-form") {
-			t.Errorf("after signing out the app gets %d %s", p.StatusCode, p.body)
+			t.Errorf("after signing out the app gets %d %s", p.StatusCode, p.brief())
 		}
 		if got := w.get("/userinfo", "Authorization", "Bearer "+r.str("access_token")); got.StatusCode != http.StatusUnauthorized {
 			t.Errorf("a token of the ended session still opens userinfo: %d", got.StatusCode)

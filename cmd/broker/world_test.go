@@ -496,9 +496,23 @@ func (p page) element(t testing.TB, id string) *html.Node {
 	t.Helper()
 	n := p.find(id)
 	if n == nil {
-		t.Fatalf("%s %s answered %d without an element #%s:\n%s", p.Request.Method, p.at, p.StatusCode, id, p.body)
+		t.Fatalf("%s %s answered %d without an element #%s:\n%s", p.Request.Method, p.at, p.StatusCode, id, p.brief())
 	}
 	return n
+}
+
+// brief is what a person reads on the page, for failures.
+func (p page) brief() string {
+	if p.find("main") == nil {
+		return p.body[:min(len(p.body), 1000)]
+	}
+	var out []string
+	for n := range p.find("main").Descendants() {
+		if text := strings.TrimSpace(n.Data); n.Type == html.TextNode && text != "" {
+			out = append(out, text)
+		}
+	}
+	return strings.Join(out, " | ")
 }
 
 // text returns the text of an element.
@@ -555,7 +569,7 @@ func (a *app) answer(p page) url.Values {
 	a.Helper()
 	to, err := p.Location()
 	if err != nil || !strings.HasPrefix(to.String(), a.redirect+"?") {
-		a.Fatalf("%s answered %d to %v, want a redirect to %s\n%s", p.at, p.StatusCode, to, a.redirect, p.body)
+		a.Fatalf("%s answered %d to %v, want a redirect to %s\n%s", p.at, p.StatusCode, to, a.redirect, p.brief())
 	}
 	return to.Query()
 }
@@ -677,7 +691,7 @@ func (b *browser) away(p page, link string) *url.URL {
 	out := b.open(p.href(b, link))
 	to, err := out.Location()
 	if err != nil {
-		b.Fatalf("%s did not lead to the upstream: %d\n%s", link, out.StatusCode, out.body)
+		b.Fatalf("%s did not lead to the upstream: %d\n%s", link, out.StatusCode, out.brief())
 	}
 	return to
 }
