@@ -29,7 +29,7 @@ const killRounds = 20
 // moment that the seed gives; then it compares the file with what was told.
 func TestKillLosesNothingAcknowledgedAndRevivesNothingSpent(t *testing.T) {
 	const seed = 20260301
-	chance := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // repeatable on purpose
+	chance := rand.New(rand.NewPCG(seed, 0))
 	path := filepath.Join(t.TempDir(), "broker.db")
 	var told []string
 	for round := range killRounds {

@@ -88,7 +88,7 @@ func TestFilesAreForTheirOwnerOnly(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // what must be mended
+	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	open(t, path, sqlite.Hooks{})
@@ -117,7 +117,7 @@ func TestWhatCannotBeOpenedIsSaid(t *testing.T) {
 			}
 		})
 	}
-	if got, err := os.ReadFile(garbage); err != nil || string(got) != text { //nolint:gosec // our own
+	if got, err := os.ReadFile(garbage); err != nil || string(got) != text {
 		t.Errorf("the file that is no database was changed: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -172,7 +172,7 @@ func TestANewerSchema(t *testing.T) {
 	})
 	t.Run("that it cannot work with is refused, and the file left as it is", func(t *testing.T) {
 		edit(t, path, `UPDATE schema_compat SET oldest = 99`)
-		before, err := os.ReadFile(path) //nolint:gosec // our own
+		before, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +185,7 @@ func TestANewerSchema(t *testing.T) {
 				t.Errorf("got %q, want it to say %q", err, want)
 			}
 		}
-		if after, err := os.ReadFile(path); err != nil || !cmp.Equal(before, after) { //nolint:gosec // our own
+		if after, err := os.ReadFile(path); err != nil || !cmp.Equal(before, after) {
 			t.Errorf("the file was changed (%v)", err)
 		}
 	})

@@ -37,7 +37,7 @@ type writer struct {
 
 // operation is one act: all of its statements happen, or none.
 type operation struct {
-	ctx    context.Context //nolint:containedctx // it is the caller's wait, not the writer's
+	ctx    context.Context // of the caller, who may leave
 	act    func(*tx) error
 	err    error
 	answer chan struct{}
@@ -49,7 +49,7 @@ func startWriter(ctx context.Context, db *sql.DB, h hooks) (*writer, error) {
 		return nil, fmt.Errorf("sqlite: open the writer: %w", err)
 	}
 	w := &writer{
-		db: db, tx: &tx{conn: conn, stmts: map[string]*sql.Stmt{}, beforeWrite: h.beforeWrite},
+		db: db, tx: &tx{ctx: context.WithoutCancel(ctx), conn: conn, stmts: map[string]*sql.Stmt{}, beforeWrite: h.beforeWrite},
 		ops: make(chan *operation), closing: make(chan struct{}), done: make(chan struct{}),
 		limit: maxBatch, hooks: h,
 	}
@@ -146,7 +146,7 @@ func (w *writer) apply(o *operation) error {
 	}
 	if o.err = guard(o.act, w.tx); o.err != nil {
 		if err := w.tx.control("ROLLBACK TO op"); err != nil {
-			return fmt.Errorf("%v: %w", o.err, err) //nolint:errorlint // others must not take its failure for theirs
+			return fmt.Errorf("%s: %w", o.err.Error(), err) // as text: others must not take its failure for theirs
 		}
 	}
 	return w.tx.control("RELEASE op")
@@ -162,9 +162,10 @@ func guard(act func(*tx) error, t *tx) (err error) {
 	return act(t)
 }
 
-// tx is the writing connection with a transaction open. Statements are prepared once. They are not tied to a caller's context: an
-// interrupt would end the transaction that others share.
+// tx is the writing connection with a transaction open. Statements are prepared once, and run to their end whoever leaves: an interrupt
+// would end the transaction that others share.
 type tx struct {
+	ctx         context.Context // never ends
 	conn        *sql.Conn
 	stmts       map[string]*sql.Stmt
 	beforeWrite func() error
@@ -176,7 +177,7 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	res, err := stmt.ExecContext(context.Background(), args...)
+	res, err := stmt.ExecContext(t.ctx, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -189,7 +190,7 @@ func (t *tx) one(query string, args []any, dest ...any) error {
 	if err != nil {
 		return err
 	}
-	return stmt.QueryRowContext(context.Background(), args...).Scan(dest...)
+	return stmt.QueryRowContext(t.ctx, args...).Scan(dest...)
 }
 
 func (t *tx) prepare(query string) (*sql.Stmt, error) {
@@ -205,7 +206,7 @@ func (t *tx) prepared(query string) (*sql.Stmt, error) {
 	if stmt, ok := t.stmts[query]; ok {
 		return stmt, nil
 	}
-	stmt, err := t.conn.PrepareContext(context.Background(), query)
+	stmt, err := t.conn.PrepareContext(t.ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
@@ -219,7 +220,7 @@ func (t *tx) control(query string) error {
 	if err != nil {
 		return err
 	}
-	_, err = stmt.ExecContext(context.Background())
+	_, err = stmt.ExecContext(t.ctx)
 	return err
 }
 
