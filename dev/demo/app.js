@@ -19,7 +19,7 @@ const session = {
 const words = {
   access_denied: 'You cancelled the sign-in. Nothing was shared with this app.',
   unknown_state: 'This tab did not ask for that sign-in, or has finished it already. Please sign in again.',
-  invalid_grant: 'That sign-in is over. Please sign in again.',
+  invalid_grant: 'Your sign-in at the broker is over. Please sign in again.',
   login_required: 'You are not signed in at the broker.',
   interaction_required: 'The broker needs to ask you something first. Please sign in again.',
   temporarily_unavailable: 'The broker is busy at the moment. Please try again in a minute.',
@@ -72,19 +72,34 @@ press('signout', async () => {
 });
 
 press('refresh', async () => {
-  const kept = session.get();
-  const tokens = await client.refresh(kept.tokens).catch((error) => {
-    if (error.code === 'invalid_grant') {
-      session.end();
-      show();
-    }
-    throw error;
-  });
-  session.set({ tokens, person: await client.userinfo(tokens) });
-  show();
+  await renew();
   say('Here are fresh tokens.');
   setBusy('refresh', false);
 });
+
+async function renew() {
+  try {
+    const tokens = await client.refresh(session.get().tokens);
+    session.set({ tokens, person: await client.userinfo(tokens) });
+  } catch (error) {
+    if (error.code === 'invalid_grant') session.end(); // signed out elsewhere, or too long ago
+    throw error;
+  } finally {
+    show();
+  }
+}
+
+/** Asks the broker whether it still knows the person whom this tab remembers. */
+async function look() {
+  const { tokens } = session.get();
+  try {
+    session.set({ tokens, person: await client.userinfo(tokens) });
+    show();
+  } catch (error) {
+    if (error.code === 'invalid_token') await renew(); // the token may only be old
+    else throw error;
+  }
+}
 
 press('call-api', async () => {
   await callAPI('GET', '/api/hello');
@@ -150,7 +165,7 @@ function badge(text) {
   return span;
 }
 
-/** What the address brings: an answer to a sign-in, or the way back from a sign-out. */
+/** What the address brings: an answer to a sign-in, the way back from a sign-out, or nothing. */
 async function arrive() {
   const query = new URLSearchParams(location.search), path = location.pathname;
   if (location.search || path !== '/') history.replaceState(null, '', '/'); // a code is nothing to reload or to bookmark
@@ -175,5 +190,7 @@ $('audience').textContent = settings.resource;
 $('issuer').href = `${settings.issuer}/dashboard`;
 addEventListener('pageshow', ({ persisted }) => { if (persisted) show(); }); // back from another page, as it was left
 
+const remembered = session.get() !== null;
 await arrive();
 show();
+if (remembered) await look().catch((error) => say(inWords(error), true));

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { after, before } from 'node:test';
+import { after } from 'node:test';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import * as client from 'openid-client';
 import { scenario } from '../lib/browser.mjs';
@@ -13,25 +13,25 @@ import { freePort, serve } from '../lib/ports.mjs';
 import { suite } from '../lib/suite.mjs';
 
 const audience = 'https://orders.example';
-let app, port;
-
-before(async () => {
-  port = await freePort();
-  app = await serve(createServer((_, response) => {
-    response.setHeader('Content-Type', 'text/html');
-    response.end('<!doctype html><html lang="en"><title>My own app</title><h1>My own app</h1>');
-  }), 'localhost', port);
-});
-after(() => app?.stop());
+let app;
+let port;
 
 const s = suite({
-  prepare: async () => ({
-    config: appWithAPI({
-      client: 'web', redirectURI: `http://localhost:${port}/callback`, postLogoutURI: `http://localhost:${port}/`,
-      api: 'orders', audience,
-    }),
-  }),
+  prepare: async () => {
+    port = await freePort();
+    app = await serve(createServer((_, response) => {
+      response.setHeader('Content-Type', 'text/html');
+      response.end('<!doctype html><html lang="en"><title>My own app</title><h1>My own app</h1>');
+    }), 'localhost', port);
+    return {
+      config: appWithAPI({
+        client: 'web', redirectURI: `http://localhost:${port}/callback`, postLogoutURI: `http://localhost:${port}/`,
+        api: 'orders', audience,
+      }),
+    };
+  },
 });
+after(() => app?.stop());
 
 const request = (parameters) => authorizationRequest(s.broker, 'web',
   { redirect_uri: `http://localhost:${port}/callback`, resource: audience, ...parameters });
