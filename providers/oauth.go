@@ -101,7 +101,7 @@ func Redeem(ctx context.Context, client *http.Client, o *oauth2.Config, code, ve
 	}
 	// RFC 6749 §7.1: a token of an unknown type must not be used.
 	if token.TokenType != "" && !strings.EqualFold(token.TokenType, "bearer") {
-		return nil, Invalid(nil, "The token endpoint sent a token of the type %.20q, expected Bearer.", token.TokenType)
+		return nil, Invalid(nil, "The token endpoint sent a token of another type than Bearer.")
 	}
 	return token, nil
 }

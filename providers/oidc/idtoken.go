@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func (p *Provider) verify(ctx context.Context, m *metadata, raw string, e eviden
 	case signature.unavailable != nil: // go-oidc hides what kind of error it was
 		return nil, signature.unavailable
 	case err != nil:
-		return nil, providers.Invalid(err, "The ID token does not verify.")
+		return nil, providers.Invalid(fmt.Errorf("%.300s", err.Error()), "The ID token does not verify.") // it quotes claims, however long
 	}
 	id, err := payload(token)
 	if err != nil {

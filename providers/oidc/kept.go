@@ -32,33 +32,28 @@ type kept[T any] struct {
 
 // get returns the document. An old one that cannot be renewed is still returned; the error is fetch's where there is none at all.
 func (k *kept[T]) get(ctx context.Context) (T, error) {
-	k.mu.Lock()
-	old, have, fresh := k.value, k.have, k.have && k.now().Before(k.due)
-	k.mu.Unlock()
-	if fresh {
-		return old, nil
+	if v, fresh := k.fresh(); fresh {
+		return v, nil
 	}
-	v, err := k.renew(ctx)
-	if err != nil && have {
+	v, err := k.share(ctx, "when due", func(ctx context.Context) (T, error) {
+		if v, fresh := k.fresh(); fresh { // fetched between the question and our turn
+			return v, nil
+		}
+		return k.load(ctx)
+	})
+	if old, have := k.peek(); err != nil && have {
 		return old, nil
 	}
 	return v, err
 }
 
 // renew fetches the document at once. If that fails, the old one stays.
-func (k *kept[T]) renew(ctx context.Context) (T, error) {
-	done := k.flight.DoChan("", func() (any, error) {
-		// Others wait for the answer too, so it does not end with the first of them; the client's timeout bounds it.
-		v, err := k.fetch(context.WithoutCancel(ctx))
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if err != nil {
-			k.due = k.now().Add(retryAfter)
-			return v, err
-		}
-		k.have, k.value, k.due = true, v, k.now().Add(maxAge)
-		return v, nil
-	})
+func (k *kept[T]) renew(ctx context.Context) (T, error) { return k.share(ctx, "at once", k.load) }
+
+// share runs work once for all who ask by the same name meanwhile. They share the answer, so it does not end with the first of them; the
+// client's timeout bounds it.
+func (k *kept[T]) share(ctx context.Context, name string, work func(context.Context) (T, error)) (T, error) {
+	done := k.flight.DoChan(name, func() (any, error) { return work(context.WithoutCancel(ctx)) })
 	select {
 	case <-ctx.Done():
 		var none T
@@ -66,6 +61,24 @@ func (k *kept[T]) renew(ctx context.Context) (T, error) {
 	case r := <-done:
 		return r.Val.(T), r.Err
 	}
+}
+
+func (k *kept[T]) load(ctx context.Context) (T, error) {
+	v, err := k.fetch(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err != nil {
+		k.due = k.now().Add(retryAfter)
+		return v, err
+	}
+	k.have, k.value, k.due = true, v, k.now().Add(maxAge)
+	return v, nil
+}
+
+func (k *kept[T]) fresh() (T, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.value, k.have && k.now().Before(k.due)
 }
 
 // peek returns the document as it is, if there is one.

@@ -16,7 +16,6 @@ import (
 	"example.com/broker/internal/fault"
 	"example.com/broker/providers"
 	"example.com/broker/providers/local"
-	"example.com/broker/providers/oidc"
 )
 
 const (
@@ -133,13 +132,4 @@ func wantFault(t testing.TB, err error, code string) {
 	if got := fault.CodeOf(err); err == nil || got != code {
 		t.Fatalf("error %v has code %q, want %q", err, got, code)
 	}
-}
-
-func TestSmoke(t *testing.T) {
-	g := startGoogle(t, oidc.NewGoogle, nil)
-	r, err := signIn(t, g.provider, "wren")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%+v", r)
 }
