@@ -46,7 +46,7 @@ const (
 	shutdownGrace = 10 * time.Second
 	sweepInterval = time.Minute
 	// sweepMargin keeps a replica whose clock runs ahead from removing what another still counts with.
-	sweepMargin = 5 * time.Minute
+	sweepMargin = time.Hour
 	startBudget = 30 * time.Second
 )
 
