@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"example.com/broker/apikeys"
 	"example.com/broker/audit"
 	"example.com/broker/clients"
 	"example.com/broker/internal/changes"
@@ -26,6 +27,8 @@ type Stores struct {
 	Sessions sessions.Store
 	Keys     keys.Store
 	Grants   tokens.GrantStore
+	Allowed  tokens.AllowStore
+	APIKeys  apikeys.Store
 	Once     onetime.Box
 	Changes  changes.Stream
 	Limits   ratelimit.Store

@@ -1,0 +1,212 @@
+package apikeys
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"example.com/broker/audit"
+	"example.com/broker/internal/fault"
+	"example.com/broker/internal/secret"
+	"example.com/broker/oauth"
+)
+
+const (
+	// DefaultLife is how long a key is good unless its owner says otherwise, MaxLife the longest there is.
+	DefaultLife = 90 * 24 * time.Hour
+	MaxLife     = 366 * 24 * time.Hour
+
+	maxName     = 100
+	maxKeys     = 100
+	touchEvery  = time.Minute
+	cacheSize   = 10_000
+	cacheFor    = time.Minute
+	secretBytes = 32
+	idBytes     = 16
+)
+
+// Fence is what the followed change stream knows about keys.
+type Fence interface {
+	// KeyRevoked reports whether an API key was revoked.
+	KeyRevoked(id string) bool
+	// UserEpoch is the counter below which the owner's keys are over.
+	UserEpoch(userID string) int64
+	// Fresh returns fault.Unavailable if the stream has not been read for too long.
+	Fresh() error
+}
+
+// Options of a Service. All are required.
+type Options struct {
+	Store Store
+	Fence Fence
+	// Announce appends the revocation of a key to the change stream, to be remembered until the key would have expired.
+	Announce func(ctx context.Context, id string, until time.Time) error
+	Audit    audit.Recorder
+	Now      func() time.Time
+}
+
+// Service makes, checks and revokes keys. It is safe for concurrent use.
+type Service struct {
+	o Options
+
+	mu     sync.Mutex
+	cached map[string]entry
+}
+
+type entry struct {
+	key  Key
+	read time.Time
+}
+
+// New returns a Service.
+func New(o Options) *Service { return &Service{o: o, cached: map[string]entry{}} }
+
+// Request is what an owner asks for.
+type Request struct {
+	OwnerID string
+	Ver     int64 // the owner's counter
+	Name    string
+	Scopes  oauth.Scopes
+	Life    time.Duration // 0: DefaultLife
+}
+
+// Create makes a key and returns its text, which is given out only here. Which scopes the owner may give is for the caller to check.
+// fault.Invalid "key_invalid"; fault.Conflict "key_limit" where the owner has too many.
+func (s *Service) Create(ctx context.Context, r Request) (Key, secret.Value, error) {
+	r.Name = strings.TrimSpace(r.Name)
+	switch {
+	case r.Name == "" || utf8.RuneCountInString(r.Name) > maxName || strings.ContainsFunc(r.Name, func(c rune) bool { return c < 0x20 || c == 0x7f }):
+		return Key{}, "", fault.New(fault.Invalid, "key_invalid", "name must have 1 to %d printable characters: say what the key is for.", maxName)
+	case r.Life < 0 || r.Life > MaxLife:
+		return Key{}, "", fault.New(fault.Invalid, "key_invalid", "expires_in must be 1 to %d seconds.", int(MaxLife.Seconds()))
+	case r.Life == 0:
+		r.Life = DefaultLife
+	}
+	if live, err := s.live(ctx, r.OwnerID); err != nil {
+		return Key{}, "", err
+	} else if live >= maxKeys {
+		return Key{}, "", fault.New(fault.Conflict, "key_limit", "There are %d keys already: revoke one that is not needed.", live)
+	}
+	now := s.now()
+	key := secret.New(secretBytes)
+	k := Key{
+		ID: secret.New(idBytes).Reveal(), SecretHash: secret.Hash(key), OwnerID: r.OwnerID, Name: r.Name, Scopes: r.Scopes,
+		CreatedAt: now, ExpiresAt: now.Add(r.Life), Ver: r.Ver,
+	}
+	if err := s.o.Store.InsertKey(ctx, k); err != nil {
+		return Key{}, "", err
+	}
+	s.o.Audit.Record(ctx, audit.Event{Action: "apikey.create", Actor: r.OwnerID, Target: k.ID, Outcome: "done", Detail: map[string]string{"name": k.Name}})
+	return k, text(k.ID, key), nil
+}
+
+func (s *Service) live(ctx context.Context, owner string) (int, error) {
+	all, err := s.List(ctx, owner)
+	if err != nil {
+		return 0, err
+	}
+	n, now := 0, s.now()
+	for _, k := range all {
+		if k.RevokedAt.IsZero() && now.Before(k.ExpiresAt) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Authenticate returns the key a text names. Whatever is wrong with it, the answer is fault.Forbidden "key_invalid": mission row 1
+// answers 403. A warm call does not read the store; the use is noted at most once a minute, beside the request.
+func (s *Service) Authenticate(ctx context.Context, raw secret.Value) (Key, error) {
+	id, key, ok := parse(raw)
+	if !ok {
+		return Key{}, refused()
+	}
+	if err := s.o.Fence.Fresh(); err != nil {
+		return Key{}, err
+	}
+	k, err := s.get(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return Key{}, refused()
+	}
+	if err != nil {
+		return Key{}, err
+	}
+	now := s.now()
+	if !secret.Equal(k.SecretHash, key) || !k.RevokedAt.IsZero() || !now.Before(k.ExpiresAt) || s.o.Fence.KeyRevoked(id) || s.o.Fence.UserEpoch(k.OwnerID) > k.Ver {
+		return Key{}, refused()
+	}
+	return k, s.touch(ctx, k, now)
+}
+
+func (s *Service) touch(ctx context.Context, k Key, now time.Time) error {
+	s.mu.Lock()
+	e, ok := s.cached[k.ID]
+	due := ok && now.Sub(e.key.LastUsed) >= touchEvery
+	if due {
+		e.key.LastUsed = now
+		s.cached[k.ID] = e
+	}
+	s.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return s.o.Store.TouchKey(ctx, k.ID, now)
+}
+
+func (s *Service) get(ctx context.Context, id string) (Key, error) {
+	now := s.now()
+	s.mu.Lock()
+	e, ok := s.cached[id]
+	s.mu.Unlock()
+	if ok && now.Sub(e.read) < cacheFor {
+		return e.key, nil
+	}
+	k, err := s.o.Store.GetKey(ctx, id)
+	if err != nil {
+		return Key{}, err
+	}
+	s.mu.Lock()
+	if len(s.cached) >= cacheSize {
+		clear(s.cached)
+	}
+	s.cached[id] = entry{k, now}
+	s.mu.Unlock()
+	return k, nil
+}
+
+// List returns an owner's keys, newest first, revoked and expired ones too.
+func (s *Service) List(ctx context.Context, owner string) ([]Key, error) {
+	return s.o.Store.KeysOf(ctx, owner, 500)
+}
+
+// Get returns a key for its owner or an admin: fault.NotFound "key_unknown" also where it is somebody else's.
+func (s *Service) Get(ctx context.Context, id, owner string, anyone bool) (Key, error) {
+	k, err := s.o.Store.GetKey(ctx, id)
+	if err == nil && !anyone && k.OwnerID != owner {
+		err = fault.New(fault.NotFound, "key_unknown", "There is no such key.")
+	}
+	return k, err
+}
+
+// Revoke ends a key at once here and within two seconds on every replica. One that is revoked already is success.
+func (s *Service) Revoke(ctx context.Context, k Key, by string) error {
+	if err := s.o.Announce(ctx, k.ID, k.ExpiresAt); err != nil {
+		return err
+	}
+	if err := s.o.Store.RevokeKey(ctx, k.ID, s.now()); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	delete(s.cached, k.ID)
+	s.mu.Unlock()
+	s.o.Audit.Record(ctx, audit.Event{Action: "apikey.revoke", Actor: by, Target: k.ID, Outcome: "done"})
+	return nil
+}
+
+func (s *Service) now() time.Time { return s.o.Now().UTC().Truncate(time.Millisecond) }
+
+func refused() error {
+	return fault.New(fault.Forbidden, "key_invalid", "The API key is missing, malformed, unknown, expired or revoked. Send a valid one in X-API-Key.")
+}
