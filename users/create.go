@@ -145,12 +145,16 @@ func (s *Service) draft(ctx context.Context, n NewUser) (User, error) {
 	case hasPassword && !hasLogin(u):
 		return User{}, fault.New(fault.Invalid, "no_login", "A password needs a login name or a verified address.")
 	case n.PasswordHash != "":
+		if err := CheckHash(n.PasswordHash); err != nil {
+			return User{}, err
+		}
 		u.Password = n.PasswordHash
-		return u, CheckHash(n.PasswordHash)
 	case n.Password != "":
-		var err error
-		u.Password, err = s.newPassword(ctx, u, n.Password)
-		return u, err
+		hash, err := s.newPassword(ctx, u, n.Password)
+		if err != nil {
+			return User{}, err
+		}
+		u.Password = hash
 	}
 	return u, nil
 }
@@ -183,15 +187,18 @@ func (s *Service) insert(ctx context.Context, u User, soft bool) (User, error) {
 		err := s.store.Create(ctx, u, bare, s.now())
 		switch fault.CodeOf(err) {
 		case "user_exists":
-			return u, fault.Wrap(err, fault.Conflict, "user_exists", "There is a user with the id %s already.", u.ID)
+			return User{}, fault.Wrap(err, fault.Conflict, "user_exists", "There is a user with the id %s already.", u.ID)
 		case "claim_taken":
 		default:
-			return u, err
+			if err != nil {
+				return User{}, err
+			}
+			return u, nil
 		}
 		for _, c := range claims {
 			k, err := s.look(ctx, c)
 			if err != nil {
-				return u, err
+				return User{}, err
 			}
 			isAddress := c.Kind == ClaimAddress
 			switch {
@@ -199,15 +206,15 @@ func (s *Service) insert(ctx context.Context, u User, soft bool) (User, error) {
 				withAddress = false
 				continue
 			case k.listed && k.UserID != u.ID && isAddress:
-				return u, fault.New(fault.Conflict, "address_taken", "Another user has the address %s.", u.Email)
+				return User{}, fault.New(fault.Conflict, "address_taken", "Another user has the address %s.", u.Email)
 			case k.listed && k.UserID != u.ID:
-				return u, fault.New(fault.Conflict, "username_taken", "Another user has the login name %s.", u.Username)
+				return User{}, fault.New(fault.Conflict, "username_taken", "Another user has the login name %s.", u.Username)
 			}
 			if err := s.vacate(ctx, c, k, u.ID, false); err != nil {
-				return u, err
+				return User{}, err
 			}
 		}
-		return u, errAgain
+		return User{}, errAgain
 	})
 }
 

@@ -1,13 +1,13 @@
 package users
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/secret"
 	"github.com/alexedwards/argon2id"
 	"github.com/go-crypt/crypt/algorithm"
 	"github.com/go-crypt/crypt/algorithm/bcrypt"
@@ -219,10 +219,9 @@ func (h phc) matches(password string) (bool, error) {
 
 // pretence returns a hash of these parameters that no password is known for.
 func pretence(p Params) phc {
-	b := make([]byte, 16+32)
-	rand.Read(b)
+	salt, key := []byte(secret.New(12)), []byte(secret.New(24)) // 16 and 32 characters
 	text := fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", p.Memory, p.Iterations, p.Lanes,
-		base64.RawStdEncoding.EncodeToString(b[:16]), base64.RawStdEncoding.EncodeToString(b[16:]))
+		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
 	return phc{text: text, family: "argon2id", params: p}
 }
 

@@ -256,7 +256,7 @@ func TestEveryVerifyCostsOneHashWhateverIsStored(t *testing.T) {
 }
 
 // slow takes long enough for a queue to form behind it.
-var slow = users.Params{Memory: 64 * 1024, Iterations: 4, Lanes: 1}
+var slow = users.Params{Memory: 16 * 1024, Iterations: 2, Lanes: 1}
 
 func TestThePoolTurnsAwayWhoFindsTheQueueFull(t *testing.T) {
 	h := newHasher(t, users.HasherOptions{Params: slow, Workers: 1, Queue: 2})

@@ -12,7 +12,8 @@ import (
 // there in a way that the account has. It is a fault.Conflict "identity_conflict".
 type LinkRequired struct {
 	UserID string
-	// Methods are the ways in the account has: provider ids, and MethodPassword.
+	// Methods are the ways in the account has that work: provider ids, and MethodPassword. There may be none left, if its providers
+	// were switched off; then only an admin can help.
 	Methods []string
 	// Identity is what to link after that proof.
 	Identity Identity
@@ -26,19 +27,21 @@ func (e *LinkRequired) Unwrap() error {
 		"This address belongs to an account that signs in with: %s. Sign in that way first; then the new identity can be linked.", strings.Join(e.Methods, ", "))
 }
 
-// methods names the ways into an account.
-func methods(u User) []string {
+// methods names the ways into an account that work.
+func (s *Service) methods(u User) []string {
 	var out []string
 	for _, l := range u.Identities {
-		if !slices.Contains(out, l.Provider) {
+		if s.usable(l) && !slices.Contains(out, l.Provider) {
 			out = append(out, l.Provider)
 		}
 	}
-	if u.Password != "" {
+	if u.Password != "" && hasLogin(u) {
 		out = append(out, MethodPassword)
 	}
 	return out
 }
+
+func (s *Service) usable(l Linked) bool { return s.opts.Usable == nil || s.opts.Usable(l) }
 
 // Link adds an identity to a user. The caller has seen both proved: a fresh sign-in of the user, and the identity. Linking what is
 // linked already is success. An identity that proves the address which the user has put down makes it verified.
@@ -63,18 +66,20 @@ func (s *Service) link(ctx context.Context, userID string, id Identity, out *Out
 		return User{}, err
 	case u.Status != Active:
 		return User{}, s.errDisabled()
-	case u.Lists(id):
-		return s.known(ctx, u, id, out)
-	case len(u.Identities) >= MaxIdentities:
-		return User{}, fault.New(fault.Conflict, "too_many_identities", "An account can have %d identities. Unlink one first.", MaxIdentities)
 	}
 	c := identityClaim(id)
 	k, err := s.look(ctx, c)
 	if err != nil {
 		return User{}, err
 	}
+	if k.listed && k.UserID == userID {
+		return s.known(ctx, k.user, id, out)
+	}
 	if k.listed {
 		return User{}, fault.New(fault.Conflict, "identity_taken", "This identity is linked to another account. Sign in with it, or unlink it there first.")
+	}
+	if err := roomFor(u); err != nil {
+		return User{}, err
 	}
 	if err := s.vacate(ctx, c, k, userID, true); err != nil {
 		return User{}, err
@@ -90,11 +95,18 @@ func (s *Service) link(ctx context.Context, userID string, id Identity, out *Out
 		claims = append(claims, addressClaim(id.Email).Claim)
 	}
 	u, err = s.replace(ctx, u, func(_ context.Context, u *User) (write, error) {
-		add(u, id, s.now())
+		attach(u, id, s.now())
 		u.Claimable, u.EmailVerified = false, u.EmailVerified || proves
 		return write{add: claims}, nil
 	})
 	return u, again(err)
+}
+
+func roomFor(u User) error {
+	if len(u.Identities) >= MaxIdentities {
+		return fault.New(fault.Conflict, "too_many_identities", "An account can have %d identities. Unlink one first.", MaxIdentities)
+	}
+	return nil
 }
 
 // Unlink takes a way in from a user: the linked identity with this key, or the password where it is the key of the login name. One
@@ -115,20 +127,13 @@ func (s *Service) Unlink(ctx context.Context, userID, key string) (User, error) 
 		default:
 			return w, fault.New(fault.NotFound, "method_unknown", "The account has no such way to sign in.")
 		}
-		if !s.canSignIn(*u) {
+		if len(s.methods(*u)) == 0 {
 			return w, fault.New(fault.Conflict, "last_method", "This is the only way to sign in that works. Add another one first.")
 		}
 		return w, nil
 	})
 	s.record(ctx, "user.unlink", "", userID, err)
 	return u, err
-}
-
-func (s *Service) canSignIn(u User) bool {
-	if u.Password != "" && hasLogin(u) {
-		return true
-	}
-	return slices.ContainsFunc(u.Identities, func(l Linked) bool { return s.opts.Usable == nil || s.opts.Usable(l) })
 }
 
 // hasLogin reports whether there is something to type above the password.

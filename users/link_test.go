@@ -183,3 +183,20 @@ func TestTwoAtOnceCannotTakeTheLastTwoWaysIn(t *testing.T) {
 		t.Errorf("%d taken, %d left; want 1 and 1", gone.Load(), n)
 	}
 }
+
+func TestLinkingAgainRepairsALostClaim(t *testing.T) {
+	w := newWorld(t)
+	id := github("1", "a@example.com")
+	u, _ := w.resolve(id, open)
+	h, err := w.store.Holder(t.Context(), users.Claim{Kind: users.ClaimIdentity, Key: id.Key()})
+	must(t, err)
+	must(t, w.store.Store.TakeOver(t.Context(), users.Claim{Kind: users.ClaimIdentity, Key: id.Key()}, h, "usr_ghost", w.now()))
+	_, _, err = w.Resolve(t.Context(), id, open)
+	linkRequired(t, err)
+	if _, err := w.Link(t.Context(), u.ID, id); err != nil {
+		t.Fatal(err)
+	}
+	if got, out := w.resolve(id, open); got.ID != u.ID || out.How != users.Known || len(got.Identities) != 1 {
+		t.Errorf("got %+v %s", got, out.How)
+	}
+}

@@ -77,7 +77,11 @@ func (s *Service) Resolve(ctx context.Context, id Identity, p Policy) (User, Out
 		return s.newcomer(ctx, id, p, k, &out)
 	})
 	if err != nil {
-		s.record(ctx, "user.resolve", "", "", err, "provider", id.Provider)
+		var target string
+		if l, ok := errors.AsType[*LinkRequired](err); ok {
+			target = l.UserID
+		}
+		s.record(ctx, "user.resolve", "", target, err, "provider", id.Provider)
 		return User{}, out, err
 	}
 	if s.bootstraps(id) && !countedAdmin(u) {
@@ -272,6 +276,15 @@ func (s *Service) newcomer(ctx context.Context, id Identity, p Policy, k seat, o
 		return s.create(ctx, id, p, k, at, true, out)
 	}
 	owner := at.user
+	if owner.Lists(id) { // another sign-in with this identity has finished since k was read
+		if k, err = s.look(ctx, identityClaim(id)); err != nil {
+			return User{}, err
+		}
+		if k.listed {
+			out.How = Known
+			return s.known(ctx, k.user, id, out)
+		}
+	}
 	switch judge(owner, id, p.Linking) {
 	case refuseDisabled:
 		return User{}, s.errDisabled()
@@ -280,10 +293,10 @@ func (s *Service) newcomer(ctx context.Context, id Identity, p Policy, k seat, o
 			"An account was made for this address, but it cannot be claimed by signing in. Ask %s to link it.", s.opts.SupportContact)
 	case claimAccount:
 		out.How = Claimed
-		return s.attach(ctx, owner, id, k, "user.claim")
+		return s.admit(ctx, owner, id, k, "user.claim")
 	case linkAccount:
 		out.How = TrustLink
-		return s.attach(ctx, owner, id, k, "user.link")
+		return s.admit(ctx, owner, id, k, "user.link")
 	case standApart:
 		return s.create(ctx, id, p, k, seat{}, false, out)
 	case purgeOwner:
@@ -296,7 +309,7 @@ func (s *Service) newcomer(ctx context.Context, id Identity, p Policy, k seat, o
 		}
 		return s.create(ctx, id, p, k, seat{}, true, out)
 	}
-	return User{}, &LinkRequired{UserID: owner.ID, Methods: methods(owner), Identity: id}
+	return User{}, &LinkRequired{UserID: owner.ID, Methods: s.methods(owner), Identity: id}
 }
 
 func (s *Service) mayRegister(id Identity, p Policy) error {
@@ -350,14 +363,17 @@ func (s *Service) defaultGrants(now time.Time) []rbac.Grant {
 	return []rbac.Grant{{Role: s.opts.DefaultRole, Source: rbac.Default, Since: now}}
 }
 
-// attach adds the identity, which proved the user's address, to the user as read.
-func (s *Service) attach(ctx context.Context, u User, id Identity, k seat, action string) (User, error) {
+// admit adds the identity, which proved the user's address, to the user as read.
+func (s *Service) admit(ctx context.Context, u User, id Identity, k seat, action string) (User, error) {
+	if err := roomFor(u); err != nil {
+		return User{}, err
+	}
 	c := identityClaim(id)
 	if err := s.vacate(ctx, c, k, u.ID, true); err != nil {
 		return User{}, err
 	}
 	u, err := s.replace(ctx, u, func(_ context.Context, u *User) (write, error) {
-		add(u, id, s.now())
+		attach(u, id, s.now())
 		u.Claimable, u.EmailVerified = false, true
 		return write{add: []Claim{c.Claim}}, nil
 	})
@@ -368,8 +384,12 @@ func (s *Service) attach(ctx context.Context, u User, id Identity, k seat, actio
 	return u, nil
 }
 
-// add appends an identity to a user's ways in.
-func add(u *User, id Identity, now time.Time) {
+// attach appends an identity to a user's ways in, or brings it up to date there.
+func attach(u *User, id Identity, now time.Time) {
+	if u.Lists(id) {
+		follow(u, id)
+		return
+	}
 	if u.Name == "" {
 		u.Name = id.Name
 	}

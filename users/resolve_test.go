@@ -189,7 +189,7 @@ func TestTheSameVerifiedAddressMergesNothing(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	w.wantSame(before)
-	w.audit.wantLast(t, "user.resolve", "", "denied", "identity_conflict")
+	w.audit.wantLast(t, "user.resolve", owner.ID, "denied", "identity_conflict")
 	if n := len(w.all()); n != 1 {
 		t.Errorf("%d users, want 1", n)
 	}

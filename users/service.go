@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -238,8 +237,7 @@ func persist[T any](ctx context.Context, step func(context.Context) (T, error)) 
 		case try == 0:
 			continue
 		}
-		// Spread out, so that those who collided do not collide again.
-		t := time.NewTimer(time.Duration(5+rand.IntN(20)) * time.Millisecond)
+		t := time.NewTimer(min(time.Duration(try+1)*5*time.Millisecond, 25*time.Millisecond))
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -309,6 +307,10 @@ func (s *Service) replace(ctx context.Context, u User, f func(context.Context, *
 		if err := hook(ctx, u.ID, next.Ver); err != nil {
 			return u, err
 		}
+		// The entry is out: a caller who hangs up now must not keep the row from following.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), giveUp)
+		defer cancel()
 	}
 	next.UpdatedAt = now
 	if err := s.store.Replace(ctx, next, w.add, w.drop, now); err != nil {
