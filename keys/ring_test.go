@@ -330,6 +330,9 @@ func TestRotateOnCommand(t *testing.T) {
 	if diff := cmp.Diff([]string{fresh}, published(t, r)); diff != "" {
 		t.Errorf("published after the end of the old key (-want +got):\n%s", diff)
 	}
+	if got := list(t, r); len(got) != 1 {
+		t.Errorf("%d keys are stored after the end of the old one, want 1", len(got))
+	}
 }
 
 func TestRotateHastensTheKeyThatIsDueAnyway(t *testing.T) {
@@ -371,6 +374,9 @@ func TestRotateImmediately(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{old, made[0].KID}, published(t, a)); diff != "" {
 		t.Errorf("published (-want +got):\n%s", diff)
+	}
+	if k := list(t, a)[0]; k.KID != old || !k.RetiredAt.Equal(c.now()) || !k.Until.Equal(c.now().Add(tokenLife+keys.Margin)) {
+		t.Errorf("the old key is %+v, want it retired now, and not when the dropped key would have signed", k)
 	}
 	poll(t, b)
 	if got := signer(t, b, keys.ES256); got != made[0].KID {
