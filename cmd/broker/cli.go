@@ -68,7 +68,9 @@ func explain(err error) string {
 // configError is a configuration that nothing can be started with.
 type configError struct{ problems []config.Problem }
 
-func (e *configError) Error() string { return fmt.Sprintf("the configuration has %d problems", len(e.problems)) }
+func (e *configError) Error() string {
+	return fmt.Sprintf("the configuration has %d problems", len(e.problems))
+}
 
 // usageError is a mistake in the command line.
 type usageError struct{ text, command string }

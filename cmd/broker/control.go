@@ -129,7 +129,9 @@ func (r refusal) err() error {
 // control serves the verbs: POST /<verb>, JSON in and out, 422 with a refusal. Who may connect is decided by the mode of the socket.
 func (p *program) control() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { answerControl(w, http.StatusOK, map[string]string{"version": version}) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		answerControl(w, http.StatusOK, map[string]string{"version": version})
+	})
 	mux.HandleFunc("POST /{verb}", func(w http.ResponseWriter, r *http.Request) {
 		in, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControl))
 		if err != nil {
