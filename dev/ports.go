@@ -15,7 +15,7 @@ import (
 // Wish is what is asked for one listener.
 type Wish struct {
 	Name string // under which its port is remembered
-	Flag string // that changes it, for messages; "" if there is none
+	Flag string // by which it was asked for, such as --listen 127.0.0.1:8080; "" if there is none
 	Host string // 127.0.0.1, ::1 or localhost, which is both; "" for all addresses
 	Port int    // 0 for any: the remembered one, Default, or else a free one
 	// Default is tried where nothing is remembered; 0 for none.
@@ -117,11 +117,10 @@ func (w Wish) candidates(remembered int) []int {
 }
 
 func (w Wish) name() string {
-	address := net.JoinHostPort(w.Host, strconv.Itoa(w.Port))
 	if w.Flag == "" {
-		return "listen on " + address + " for the " + w.Name
+		return "port for the " + w.Name
 	}
-	return w.Flag + " " + address
+	return w.Flag
 }
 
 // anyPortTries bounds how often a free port of one address may turn out to be taken on the next one.

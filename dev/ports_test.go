@@ -115,7 +115,7 @@ func TestListen(t *testing.T) {
 	})
 	t.Run("a certain port that is taken is an error that names the flag, and leaves nothing open", func(t *testing.T) {
 		f, taken, other := open(t, t.TempDir()), busy(t), free(t)
-		_, err := f.Listen(t.Context(), dev.Wish{Name: "a", Host: "127.0.0.1", Port: other}, dev.Wish{Name: "b", Flag: "--demo-listen", Host: "127.0.0.1", Port: taken})
+		_, err := f.Listen(t.Context(), dev.Wish{Name: "a", Host: "127.0.0.1", Port: other}, dev.Wish{Name: "b", Flag: "--demo-listen 127.0.0.1:" + strconv.Itoa(taken), Host: "127.0.0.1", Port: taken})
 		if err == nil || !strings.Contains(err.Error(), "--demo-listen 127.0.0.1:"+strconv.Itoa(taken)) || !strings.Contains(err.Error(), "in use") {
 			t.Errorf("error %v", err)
 		}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -100,7 +102,7 @@ func runDev(ctx context.Context, o devOptions) error {
 		return err
 	}
 	if r.ports, err = r.folder.Listen(ctx, append(wishes, r.upstreamWishes()...)...); err != nil {
-		return err
+		return r.explain(cmp.Or(r.locked(ctx), err))
 	}
 	if err := r.configure(); err != nil {
 		r.close()
@@ -132,7 +134,7 @@ func (r *devRun) wishes() ([]dev.Wish, error) {
 		if err != nil {
 			problems = append(problems, err)
 		}
-		w := dev.Wish{Name: name, Flag: flag, Host: host, Port: port}
+		w := dev.Wish{Name: name, Flag: flag + " " + value, Host: host, Port: port}
 		if !given {
 			w.Port, w.Default = 0, port
 		}
@@ -310,12 +312,24 @@ func (r *devRun) demoClients() []demoClient {
 	}
 }
 
+// locked returns store_locked if another process has the folder open: then a port that is taken is no news.
+func (r *devRun) locked(ctx context.Context) error {
+	s, err := openStore(ctx, config.Store{SQLite: config.SQLite{Path: r.folder.Database()}}, options{log: slog.New(slog.DiscardHandler), now: time.Now})
+	if err == nil {
+		err = s.Close()
+	}
+	if fault.CodeOf(err) == "store_locked" {
+		return err
+	}
+	return nil
+}
+
 // explain puts a failed start into words.
 func (r *devRun) explain(err error) error {
 	if fault.CodeOf(err) == "store_locked" {
 		return fmt.Errorf("another process has the data folder %s open: stop it, or name another folder with --data", r.folder.Path())
 	}
-	return fmt.Errorf("start with the data folder %s: %w", r.folder.Path(), err)
+	return err
 }
 
 // serve runs everything until ctx ends.
