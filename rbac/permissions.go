@@ -23,20 +23,30 @@ func Defaults() map[string][]Permission {
 	}
 }
 
-// Allows reports whether p, which may have wildcards, covers want, which may not.
-func (p Permission) Allows(want Permission) bool {
+// Valid reports whether p has the form resource:verb, either part being * or a name of lower-case letters, digits, dots, hyphens and
+// underscores.
+func (p Permission) Valid() bool {
 	resource, verb, ok := strings.Cut(string(p), ":")
-	wantResource, wantVerb, ok2 := strings.Cut(string(want), ":")
-	if !ok || !ok2 || wantResource == "" || wantVerb == "" || strings.Contains(string(want), "*") {
-		return false
-	}
-	return (resource == "*" || resource == wantResource) && (verb == "*" || verb == wantVerb)
+	return ok && validPart(resource) && validPart(verb)
+}
+
+func validPart(s string) bool {
+	return s == "*" || (s != "" && len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')
+	}))
+}
+
+// Covers reports whether whoever holds p holds q too; both may have wildcards.
+func (p Permission) Covers(q Permission) bool {
+	resource, verb, ok := strings.Cut(string(p), ":")
+	wantResource, wantVerb, ok2 := strings.Cut(string(q), ":")
+	return ok && ok2 && q.Valid() && (resource == "*" || resource == wantResource) && (verb == "*" || verb == wantVerb)
 }
 
 // Can reports whether any of the roles, by their sets, allows the permission. An unknown role allows nothing.
 func Can(sets map[string][]Permission, roles []string, want Permission) bool {
 	return slices.ContainsFunc(roles, func(role string) bool {
-		return slices.ContainsFunc(sets[role], func(p Permission) bool { return p.Allows(want) })
+		return slices.ContainsFunc(sets[role], func(p Permission) bool { return p.Covers(want) })
 	})
 }
 
