@@ -95,10 +95,21 @@ func (b Banner) WriteTo(w io.Writer) (int64, error) {
 		"sign in as   " + strings.Join(signIn, "   "),
 		"upstreams    " + b.upstreams(),
 		"operators    " + b.OpsURL + "/metrics",
-		"your app     add it to broker.yaml, or: broker client create web --redirect http://localhost:5173/callback",
+		"your app     add it to broker.yaml, or: broker client create web --redirect http://localhost:5173/callback" + b.dataFlag(),
 	}
 	n, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
 	return int64(n), err
+}
+
+// dataFlag names the folder to the other verbs where they would not find it.
+func (b Banner) dataFlag() string {
+	if usual, err := DefaultDir(); err == nil && usual == b.Data {
+		return ""
+	}
+	if strings.ContainsAny(b.Data, " \t'\"\\$") {
+		return " --data '" + strings.ReplaceAll(b.Data, "'", `'\''`) + "'"
+	}
+	return " --data " + b.Data
 }
 
 func (b Banner) firstButton() string {

@@ -163,17 +163,17 @@ func TestDescription(t *testing.T) {
 }
 
 func TestBanner(t *testing.T) {
-	b := dev.Banner{Version: "1.2.3", Data: "/var/dev", Description: dev.Description{
+	b := dev.Banner{Version: "1.2.3", Data: "/var/my dev", Description: dev.Description{
 		Issuer: "http://localhost:8080", DemoURL: "http://127.0.0.1:8081", OpsURL: "http://127.0.0.1:8084",
 		Upstreams: map[string]string{"github": "http://127.0.0.1:8082", "google": dev.Real},
 		Users:     []dev.Account{{Username: "alice", Password: "7q", Roles: []string{"editor"}}, {Username: "bob", Password: "xr", Roles: []string{"viewer"}}},
 	}}
-	want := `broker 1.2.3 dev  issuer http://localhost:8080   data /var/dev   NOT FOR PRODUCTION
+	want := `broker 1.2.3 dev  issuer http://localhost:8080   data /var/my dev   NOT FOR PRODUCTION
 open this    http://127.0.0.1:8081   the demo app: click "Sign in with GitHub"
 sign in as   alice 7q (editor)   bob xr (viewer)
 upstreams    github=local google=real   (real: BROKER_PROVIDERS__GITHUB__CLIENT_ID=… _CLIENT_SECRET_FILE=…)
 operators    http://127.0.0.1:8084/metrics
-your app     add it to broker.yaml, or: broker client create web --redirect http://localhost:5173/callback
+your app     add it to broker.yaml, or: broker client create web --redirect http://localhost:5173/callback --data '/var/my dev'
 `
 	var plain, colored strings.Builder
 	if _, err := b.WriteTo(&plain); err != nil {

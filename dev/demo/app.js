@@ -27,7 +27,7 @@ const words = {
 };
 
 const inWords = (error) => words[error.code]
-  ?? (error instanceof ProtocolError ? `The broker refused: ${error.message} (${error.code})` : 'The broker cannot be reached. Is it running?');
+  ?? (error instanceof ProtocolError ? `The broker refused: ${error.message} (${error.code})` : `The broker cannot be reached. Is it running? (${error.message})`);
 
 function say(text, bad = false) {
   $('status').textContent = text;
