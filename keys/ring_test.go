@@ -406,6 +406,7 @@ func TestRevokeKey(t *testing.T) {
 			turn(t, b)
 			i := slices.IndexFunc(list(t, a), func(k keys.Info) bool { return k.State == state })
 			kid := list(t, a)[i].KID
+			signed := signer(t, a, keys.ES256)
 
 			if err := a.RevokeKey(t.Context(), kid); err != nil {
 				t.Fatalf("RevokeKey: %v", err)
@@ -426,6 +427,10 @@ func TestRevokeKey(t *testing.T) {
 				if k.KID == kid {
 					t.Error("the key is still stored")
 				}
+			}
+			turn(t, a)
+			if got := signer(t, a, keys.ES256); state != keys.Active && got != signed {
+				t.Errorf("%s signs: a key that signs well was replaced by one that nobody knows yet", got)
 			}
 			// Whatever was revoked, the keys keep turning.
 			c.advance(keys.DefaultRotateEvery)
@@ -598,6 +603,44 @@ func TestStoreIsNeededForUnknownKeysOnly(t *testing.T) {
 	signer(t, r, keys.ES256)
 }
 
+// TestALateReadDoesNotBringAnOlderSetBack covers a read that began before a change and ends after it.
+func TestALateReadDoesNotBringAnOlderSetBack(t *testing.T) {
+	c := newClock()
+	s := open(t, c.now)
+	a := start(t, s, c.now)
+	turn(t, a)
+	old, err := s.Keys.LoadKeys(t.Context(), keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := &lagging{Store: s.Keys}
+	r := start(t, s, c.now, func(o *keys.Options) { o.Store = late })
+	made, err := r.Rotate(t.Context(), keys.Immediately)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.set = &old
+	if _, err := r.Key(t.Context(), "unknown", keys.ES256); !errors.Is(err, verify.ErrUnknownKey) {
+		t.Fatalf("Key: %v", err)
+	}
+	if got := signer(t, r, keys.ES256); got != made[0].KID {
+		t.Errorf("%s signs, want the newest key %s", got, made[0].KID)
+	}
+}
+
+// lagging gives an older set, once there is one.
+type lagging struct {
+	keys.Store
+	set *keys.Set
+}
+
+func (s *lagging) LoadKeys(ctx context.Context, alg string) (keys.Set, error) {
+	if s.set != nil && s.set.Alg == alg {
+		return *s.set, nil
+	}
+	return s.Store.LoadKeys(ctx, alg)
+}
+
 func TestEncryptionKeys(t *testing.T) {
 	c := newClock()
 	s := open(t, c.now)
@@ -646,6 +689,10 @@ func TestStoredKeysAreNotTakenOnTrust(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	genuine, err := s.Keys.LoadKeys(t.Context(), keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, edit := range map[string]func(*keys.Key){
 		"the private part of another key": func(k *keys.Key) { k.Private = foreign.Keys[0].Private },
 		"the public part of another key":  func(k *keys.Key) { k.Public = foreign.Keys[0].Public },
@@ -663,6 +710,9 @@ func TestStoredKeysAreNotTakenOnTrust(t *testing.T) {
 		}
 		if _, _, err := r.Signer(keys.ES256); err == nil {
 			t.Errorf("%s: it signs", name)
+		}
+		if _, _, ok := r.Lookup(set.Keys[0].KID); ok && !bytes.Equal(set.Keys[0].Public, genuine.Keys[0].Public) {
+			t.Errorf("%s: it verifies", name)
 		}
 	}
 }

@@ -144,7 +144,6 @@ func (r *Ring) RevokeKey(ctx context.Context, kid string) error {
 			return fmt.Errorf("revoke signing key %s: %w", kid, err)
 		}
 	}
-	r.forget(kid)
 	return r.change(ctx, alg, func(s Set, now time.Time) (Set, bool, error) {
 		return s.drop(kid, now), slices.ContainsFunc(s.Keys, func(k Key) bool { return k.KID == kid }), nil
 	})

@@ -431,6 +431,22 @@ func TestWhoCannotHaveHeldTheFamilyDoesItNoHarm(t *testing.T) {
 	}
 }
 
+func TestMalformedTokensDoNotReachTheStore(t *testing.T) {
+	r := solo(t)
+	code := r.mint(t, r.online())
+	_, token := r.family(t, r.offline())
+	r.store.reset()
+	for _, id := range []string{"", "x", strings.Repeat("0", 36), strings.Repeat("\x00", 36), "{" + code[1:36], strings.Repeat("0", 1<<20)} {
+		_, _, err := r.grants.Redeem(t.Context(), redemption(id+code[36:]))
+		wantCode(t, "a code with a bad id", oauth.ErrInvalidGrant, err)
+		_, _, err = r.rotate("rt_" + id + token[39:])
+		wantCode(t, "a refresh token with a bad id", oauth.ErrInvalidGrant, err)
+	}
+	if n := r.store.reads.Load() + r.store.writes.Load(); n != 0 {
+		t.Errorf("%d calls to the store, want none", n)
+	}
+}
+
 // TestFiftyRefreshes is E02.
 func TestFiftyRefreshes(t *testing.T) {
 	i := install(t)
