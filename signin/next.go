@@ -102,7 +102,7 @@ func way(s *sessions.Session) string {
 }
 
 func consented(u users.User, clientID string, r Request) bool {
-	asked, err := oauth.ParseScopes(r.Scope)
+	asked, err := r.Asks()
 	if err != nil {
 		return false
 	}

@@ -14,6 +14,7 @@ import (
 
 	"example.com/broker/internal/fault"
 	"example.com/broker/internal/secret"
+	"example.com/broker/oauth"
 	"example.com/broker/users"
 )
 
@@ -42,6 +43,23 @@ type Request struct {
 	ResponseMode string   `json:"m,omitempty"`
 	Resources    []string `json:"u,omitempty"` // ids of APIs
 	Claims       string   `json:"k,omitempty"` // the `claims` parameter, checked
+	// Named are the scopes that stand for the claims asked for by name. The person allows them; the grant does not get them.
+	Named string `json:"d,omitempty"`
+}
+
+// Asks returns all that a person has to allow. The error is that of oauth.ParseScopes; a checked request has none.
+func (r Request) Asks() (oauth.Scopes, error) {
+	asked, err := oauth.ParseScopes(r.Scope)
+	if err != nil {
+		return nil, err
+	}
+	named, err := oauth.ParseScopes(r.Named)
+	for _, v := range named {
+		if !asked.Has(v) {
+			asked = append(asked, v)
+		}
+	}
+	return asked, err
 }
 
 // Needs is what the trip demands of the session that finishes it.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/broker/config"
 	"example.com/broker/providers/local"
@@ -223,4 +224,15 @@ func with(u *url.URL, pairs ...string) *url.URL {
 	}
 	c.RawQuery = q.Encode()
 	return &c
+}
+
+// disable disables a user who has an access token, and waits until the broker has heard of it: at once where it was done in this process,
+// within two seconds where another did it.
+func (w *world) disable(who localUser, token string) {
+	w.Helper()
+	w.operator.disable(w, who.ID)
+	for limit := time.Now().Add(2 * time.Second); w.program == nil && time.Now().Before(limit) && w.userinfo(token).StatusCode == http.StatusOK; {
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.dead("a token of a disabled user", token)
 }

@@ -86,6 +86,11 @@ func (e *endpoint) get(c *gin.Context) error {
 		t.Request.ResponseMode = mode
 	}
 	if err := e.check(c, &t, app, q); err != nil {
+		// RFC 9700 §4.11.2: a link with a deliberate mistake must not bounce whoever follows it to an app that is not trusted. A script
+		// that asks silently reads no pages.
+		if !app.FirstParty && !slices.Contains(strings.Fields(q.Get("prompt")), "none") {
+			return e.offer(c, t, app, err)
+		}
 		return e.refuse(c, t, app, err)
 	}
 	return e.next(c, t, app)
@@ -211,8 +216,21 @@ func (e *endpoint) finish(c *gin.Context, t signin.Trip, app clients.Client, s s
 	return e.answer(c, t, app, []pages.Field{{Name: "code", Value: code}})
 }
 
-// refuse tells the app (RFC 6749 §4.1.2.1). A failure of ours is told in the words of the RFC and logged.
+// refuse tells the app (RFC 6749 §4.1.2.1).
 func (e *endpoint) refuse(c *gin.Context, t signin.Trip, app clients.Client, err error) error {
+	return e.answer(c, t, app, refusal(c, app, err))
+}
+
+// offer shows an error with a link that tells the app, instead of going there.
+func (e *endpoint) offer(c *gin.Context, t signin.Trip, app clients.Client, err error) error {
+	fields := refusal(c, app, err)
+	return web.Page(c, http.StatusBadRequest, pages.Return{
+		App: name(app), URL: response(c, t, fields), Code: fields[0].Value, RequestID: web.RequestID(c),
+	})
+}
+
+// refusal is an error in the words of the RFC. A failure of ours is logged.
+func refusal(c *gin.Context, app clients.Client, err error) []pages.Field {
 	oe, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
 		web.Log(c).Error("authorization failed", "client_id", app.ID, "cause", err.Error())
@@ -222,20 +240,29 @@ func (e *endpoint) refuse(c *gin.Context, t signin.Trip, app clients.Client, err
 		}
 	}
 	web.Log(c).Info("authorization refused", "client_id", app.ID, "error", oe.Code, "reason", oe.Description)
-	return e.answer(c, t, app, []pages.Field{{Name: "error", Value: oe.Code}, {Name: "error_description", Value: oe.Description}})
+	return []pages.Field{{Name: "error", Value: oe.Code}, {Name: "error_description", Value: oe.Description}}
 }
 
-// answer sends the response parameters with state and iss (RFC 9207 §2) in the response mode that was asked for.
+// answer sends the response parameters in the response mode that was asked for.
 func (e *endpoint) answer(c *gin.Context, t signin.Trip, app clients.Client, fields []pages.Field) error {
+	if t.Request.ResponseMode == oauth.ModeFormPost {
+		return web.Page(c, http.StatusOK, pages.FormPost{App: name(app), RedirectURI: t.Request.RedirectURI, Fields: complete(c, t, fields)})
+	}
+	return web.SeeOther(c, response(c, t, fields))
+}
+
+// complete adds state and iss (RFC 9207 §2) to the response parameters.
+func complete(c *gin.Context, t signin.Trip, fields []pages.Field) []pages.Field {
 	if t.Request.HasState {
 		fields = append(fields, pages.Field{Name: "state", Value: t.Request.State})
 	}
-	fields = append(fields, pages.Field{Name: "iss", Value: web.Issuer(c, "")})
-	if t.Request.ResponseMode == oauth.ModeFormPost {
-		return web.Page(c, http.StatusOK, pages.FormPost{App: name(app), RedirectURI: t.Request.RedirectURI, Fields: fields})
-	}
+	return append(fields, pages.Field{Name: "iss", Value: web.Issuer(c, "")})
+}
+
+// response is the redirect address with the response parameters.
+func response(c *gin.Context, t signin.Trip, fields []pages.Field) string {
 	v := url.Values{}
-	for _, f := range fields {
+	for _, f := range complete(c, t, fields) {
 		v.Set(f.Name, f.Value)
 	}
 	// The registered address is kept byte for byte; only its query grows.
@@ -243,7 +270,7 @@ func (e *endpoint) answer(c *gin.Context, t signin.Trip, app clients.Client, fie
 	if strings.Contains(t.Request.RedirectURI, "?") {
 		sep = "&"
 	}
-	return web.SeeOther(c, t.Request.RedirectURI+sep+v.Encode())
+	return t.Request.RedirectURI + sep + v.Encode()
 }
 
 // cancel is the person's no: the app learns of it (RFC 6749 §4.1.2.1 access_denied).
@@ -261,7 +288,7 @@ func (e *endpoint) cancel(c *gin.Context) error {
 
 // ask shows what an app that is not first-party wants.
 func (e *endpoint) ask(c *gin.Context, t signin.Trip, app clients.Client, u users.User) error {
-	scopes, err := oauth.ParseScopes(t.Request.Scope)
+	asks, err := t.Request.Asks()
 	if err != nil {
 		return err
 	}
@@ -270,7 +297,7 @@ func (e *endpoint) ask(c *gin.Context, t signin.Trip, app clients.Client, u user
 		App: name(app), RedirectURI: t.Request.RedirectURI, Hidden: hidden,
 		Account:    &pages.Account{Name: u.Name, Detail: cmpOr(u.Email, u.Username)},
 		UseAnother: &pages.Action{URL: "/login", Hidden: append(slices.Clone(hidden), pages.Field{Name: "switch", Value: "1"})},
-		Scopes:     pages.DescribeScopes(scopes, ""),
+		Scopes:     pages.DescribeScopes(asks, ""),
 	}
 	return web.Page(c, http.StatusOK, p)
 }
@@ -305,7 +332,11 @@ func (e *endpoint) consent(c *gin.Context) error {
 	}
 	// Only what the page asked may be answered: where another step is due, it comes first.
 	if signin.Next(t, &app, s, u, e.Now()).Step == signin.Consent {
-		err := e.Users.Allow(c.Request.Context(), u.ID, users.Consent{ClientID: app.ID, Scope: t.Request.Scope, APIs: t.Request.Resources})
+		asks, err := t.Request.Asks()
+		if err != nil {
+			return err
+		}
+		err = e.Users.Allow(c.Request.Context(), u.ID, users.Consent{ClientID: app.ID, Scope: asks.String(), APIs: t.Request.Resources})
 		if err != nil {
 			return err
 		}

@@ -148,7 +148,12 @@ func (e *endpoint) openID(c *gin.Context, t *signin.Trip, app clients.Client, q 
 		if err != nil {
 			return err
 		}
-		t.Request.Claims = raw
+		// What a client may not have by scope it does not get by name.
+		named := claims.Scopes()
+		if missing, ok := named.Within(e.Clients.ScopesOf(app)); !ok {
+			return oauth.Errorf(oauth.ErrInvalidScope, "claims asks for what the scope '%s' stands for, which is not allowed for client %s", missing, app.ID)
+		}
+		t.Request.Claims, t.Request.Named = raw, named.String()
 		t.Needs.Subject = claims.Subject()
 		if claims.EssentialACR() {
 			// OpenID Connect Core §5.5.1.1: an essential acr that cannot be met is a failed authentication.

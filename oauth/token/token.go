@@ -160,8 +160,11 @@ func (e *endpoint) authenticate(c *gin.Context, form url.Values) (clients.Client
 		return clients.Client{}, err
 	}
 	if cr.ID == "" {
-		if form.Get("grant_type") != oauth.GrantPassword || e.DefaultClient == "" {
-			return clients.Client{}, oauth.Errorf(oauth.ErrInvalidClient, "client_id is missing: say which client asks")
+		switch {
+		case form.Get("grant_type") != oauth.GrantPassword:
+			return clients.Client{}, oauth.Errorf(oauth.ErrInvalidRequest, "client_id is missing: say which client asks")
+		case e.DefaultClient == "":
+			return clients.Client{}, oauth.Errorf(oauth.ErrInvalidClient, "client_id is missing, and no client is meant by default")
 		}
 		cr.ID = e.DefaultClient
 	}
