@@ -21,6 +21,7 @@ type Config struct {
 	Tokens         Tokens              `koanf:"tokens"`
 	Sessions       Sessions            `koanf:"sessions"`
 	Password       Password            `koanf:"password"`
+	APIKeys        APIKeys             `koanf:"api_keys"`
 	Registration   Registration        `koanf:"registration"`
 	Bootstrap      Bootstrap           `koanf:"bootstrap"`
 	Providers      map[string]Provider `koanf:"providers" doc:"Identity providers by id; the callback of one is /callback/<id>."`
@@ -95,6 +96,11 @@ type Password struct {
 	Enabled       bool   `koanf:"enabled" doc:"Offer name and password on the sign-in page."`
 	MinLength     int    `koanf:"min_length" doc:"Least characters of a new password, 8 to 128."`
 	DefaultClient string `koanf:"default_client" doc:"Client meant by the password grant without client_id."`
+}
+
+// APIKeys are the machine keys of users.
+type APIKeys struct {
+	Query bool `koanf:"query" doc:"Take an API key in the parameter api_key too, where addresses end up in logs of others."`
 }
 
 // Registration is how unknown people become users.

@@ -27,6 +27,12 @@ func (l *loader) readFile(path string) map[string]any {
 		l.add(Problem{Where: path, Text: fmt.Sprintf("has %d bytes, expected at most %d", len(b), maxFile), stands: everything})
 		return layer
 	}
+	return l.parse(path, b)
+}
+
+// parse reads the content of the file at path.
+func (l *loader) parse(path string, b []byte) map[string]any {
+	layer := map[string]any{}
 	decoder := yaml.NewDecoder(bytes.NewReader(b))
 	var doc, second yaml.Node
 	if err := decoder.Decode(&doc); err != nil {
@@ -98,8 +104,9 @@ func (l *loader) read(n *yaml.Node, s *node, path string) (any, bool) {
 			return nil, false
 		}
 		return l.sequence(n, s, path)
+	default:
+		return l.scalar(n, s, path)
 	}
-	return l.scalar(n, s, path)
 }
 
 func (l *loader) mapping(n *yaml.Node, s *node, path string) map[string]any {

@@ -100,11 +100,9 @@ func (p printer) leaf(v reflect.Value, n *node) *yaml.Node {
 			return scalar(redacted)
 		}
 		return scalar(v.String())
+	default:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(v.Interface())}
 	}
-	out := &yaml.Node{}
-	out.SetString(fmt.Sprint(v.Interface()))
-	out.Tag, out.Style = "", 0
-	return out
 }
 
 func scalar(text string) *yaml.Node {

@@ -34,8 +34,9 @@ func (s shape) expected() string {
 		return "a whole number"
 	case duration:
 		return "a duration such as 15m, 1h30m or 90d"
+	default:
+		return "text"
 	}
-	return "text"
 }
 
 // node is one key of the schema, made from the tags of Config.

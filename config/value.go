@@ -6,10 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // value reads text (of the environment, a flag or a file) as the node's type.
 func (n *node) value(s string) (any, error) {
+	if !utf8.ValidString(s) {
+		return nil, fmt.Errorf("%s, expected text in UTF-8", n.show(s))
+	}
 	switch n.shape {
 	case boolean:
 		if s == "true" || s == "false" {

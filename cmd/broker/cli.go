@@ -26,7 +26,7 @@ const (
 
 // run carries out one command line and returns the exit code. out gets data, talk all the rest.
 func run(ctx context.Context, args []string, in io.Reader, out, talk io.Writer) int {
-	root := newRootCommand()
+	root := newRootCommand() //nolint:contextcheck // cobra hands every command the context of ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
