@@ -176,8 +176,9 @@ func oauthJSON(c *gin.Context, p problem) {
 }
 
 func oauthCode(p problem) string {
-	switch _, ours := errors.AsType[*oauth.Error](outermost(p.cause)); {
-	case ours:
+	_, words := outermost(p.cause).(*oauth.Error) //nolint:errorlint // what it wraps does not decide
+	switch {
+	case words:
 		return p.code
 	case p.status == http.StatusInternalServerError, p.status == http.StatusBadGateway:
 		return oauth.ErrServerError
