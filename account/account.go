@@ -3,11 +3,13 @@ package account
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/broker/apikeys"
 	"example.com/broker/internal/fault"
 	"example.com/broker/lifecycle"
 	"example.com/broker/providers"
@@ -25,6 +27,7 @@ type Deps struct {
 	Sessions  *sessions.Manager
 	Lifecycle *lifecycle.Service
 	Grants    *tokens.Grants
+	Keys      *apikeys.Service
 	Providers *providers.Registry
 	Now       func() time.Time
 }
@@ -34,9 +37,13 @@ type endpoints struct{ Deps }
 // Routes returns the routes of this package.
 func Routes(d Deps) []web.Route {
 	e := &endpoints{d}
+	return slices.Concat(e.pageRoutes(), e.keyRoutes(), e.sessionRoutes())
+}
+
+func (e *endpoints) pageRoutes() []web.Route {
 	return []web.Route{
 		{Method: http.MethodGet, Path: "/", Lane: web.Browser, Handle: e.home},
-		{Method: http.MethodGet, Path: "/me", Lane: web.API, Guard: d.Guards.Bearer(), CORS: web.ClientCORS, Handle: e.me},
+		{Method: http.MethodGet, Path: "/me", Lane: web.API, Guard: e.Guards.Bearer(), CORS: web.ClientCORS, Handle: e.me},
 		{Method: http.MethodGet, Path: "/dashboard", Lane: web.Browser, Guard: web.By("session"), Handle: e.dashboard},
 		{Method: http.MethodPost, Path: "/logout", Lane: web.Browser, Guard: web.By("session|bearer"), CORS: web.ClientCORS, Handle: e.logout},
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"example.com/broker/apikeys"
 	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
 	"example.com/broker/sessions"
@@ -19,24 +20,25 @@ type Revocations struct {
 	follower *changes.Follower
 	now      func() time.Time
 
-	tokens, grants, sessions, keys *fingerprints
-	clients, versions, epochs      *fingerprints // with numbers
+	tokens, grants, sessions, keys, apiKeys *fingerprints
+	clients, versions, epochs               *fingerprints // with numbers
 }
 
 var (
 	_ verify.Revocations = (*Revocations)(nil)
 	_ sessions.Fence     = (*Revocations)(nil)
+	_ apikeys.Fence      = (*Revocations)(nil)
 )
 
 // NewRevocations subscribes to the follower, so it must be called before the follower's first poll.
 func NewRevocations(f *changes.Follower, now func() time.Time) *Revocations {
 	r := &Revocations{
 		follower: f, now: now,
-		tokens: newFingerprints(false), grants: newFingerprints(false), sessions: newFingerprints(false), keys: newFingerprints(false),
+		tokens: newFingerprints(false), grants: newFingerprints(false), sessions: newFingerprints(false), keys: newFingerprints(false), apiKeys: newFingerprints(false),
 		clients: newFingerprints(true), versions: newFingerprints(true), epochs: newFingerprints(true),
 	}
 	for kind, set := range map[changes.Kind]*fingerprints{
-		changes.RevokedToken: r.tokens, changes.RevokedGrant: r.grants, changes.RevokedSession: r.sessions, changes.RevokedKey: r.keys,
+		changes.RevokedToken: r.tokens, changes.RevokedGrant: r.grants, changes.RevokedSession: r.sessions, changes.RevokedKey: r.keys, changes.RevokedAPIKey: r.apiKeys,
 		changes.RevokedClient: r.clients, changes.UserVersion: r.versions, changes.UserEpoch: r.epochs,
 	} {
 		f.On(kind, func(e changes.Entry) { set.add(e.Key, clamp(e.Value), e.Until, r.now()) })
@@ -88,6 +90,9 @@ func (r *Revocations) GrantRevoked(gid string) bool { return has(r.grants, gid) 
 
 // SessionRevoked reports whether a session was ended by somebody, rather than by time.
 func (r *Revocations) SessionRevoked(sid string) bool { return has(r.sessions, sid) }
+
+// KeyRevoked reports whether an API key was revoked.
+func (r *Revocations) KeyRevoked(id string) bool { return has(r.apiKeys, id) }
 
 // ClientRevoked reports whether what a client was issued at the given time was taken back.
 func (r *Revocations) ClientRevoked(clientID string, issued time.Time) bool {

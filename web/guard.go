@@ -2,9 +2,12 @@ package web
 
 import (
 	"context"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/broker/access"
+	"example.com/broker/apikeys"
 	"example.com/broker/internal/fault"
 	"example.com/broker/sessions"
 	"example.com/broker/users"
@@ -30,9 +33,10 @@ func By(name string) Guard { return Guard{Name: name} }
 // Caller is who passed a guard.
 type Caller struct {
 	User users.User
-	// Session is set where the cookie was the proof, Token where an access token was.
+	// Session is set where the cookie was the proof, Token where an access token was, Key where an API key was.
 	Session *sessions.Session
 	Token   *verify.Token
+	Key     *apikeys.Key
 }
 
 const callerKey = "web.caller"
@@ -40,7 +44,7 @@ const callerKey = "web.caller"
 // CallerOf returns who passed the route's guard. It panics in a handler whose route has none, which is a defect.
 func CallerOf(c *gin.Context) Caller { return c.MustGet(callerKey).(Caller) }
 
-// Guards makes the guards of the broker's own routes. All fields are required.
+// Guards makes the guards of the broker's own routes. Verify, Sessions and User are required; the others by the guards that say so.
 type Guards struct {
 	// Verify checks an access token whose audience is the issuer.
 	Verify func(ctx context.Context, raw string) (*verify.Token, error)
@@ -48,6 +52,14 @@ type Guards struct {
 	Sessions *sessions.Manager
 	// User returns an active user: fault.Forbidden "account_disabled" for a disabled one.
 	User func(ctx context.Context, id string) (users.User, error)
+
+	// Keys checks API keys; QueryKeys takes them in the address too.
+	Keys      *apikeys.Service
+	QueryKeys bool
+	// Access decides what a caller may do; FirstParty reports whether a client is the operator's own; Now tells which roles are in force.
+	Access     *access.Guard
+	FirstParty func(ctx context.Context, clientID string) bool
+	Now        func() time.Time
 }
 
 // Bearer demands an access token of an active person: *verify.Error otherwise.

@@ -17,6 +17,8 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"example.com/broker/access"
+	"example.com/broker/apikeys"
 	"example.com/broker/audit"
 	"example.com/broker/clients"
 	"example.com/broker/config"
@@ -29,6 +31,7 @@ import (
 	"example.com/broker/providers"
 	"example.com/broker/providers/github"
 	"example.com/broker/providers/oidc"
+	"example.com/broker/rbac"
 	"example.com/broker/sessions"
 	"example.com/broker/signin"
 	"example.com/broker/store"
@@ -69,6 +72,8 @@ type program struct {
 	users       *users.Service
 	sessions    *sessions.Manager
 	lifecycle   *lifecycle.Service
+	apikeys     *apikeys.Service
+	access      *access.Guard
 	providers   *providers.Registry
 	revocations *tokens.Revocations
 	grants      *tokens.Grants
@@ -215,6 +220,16 @@ func (p *program) buildPeople(ctx context.Context) error {
 		return err
 	}
 	p.follow.On(changes.UserVersion, func(e changes.Entry) { p.users.Invalidate(e.Key, e.Value) })
+	p.apikeys = apikeys.New(apikeys.Options{
+		Store: p.stores.APIKeys, Fence: p.revocations, Audit: p.audit, Now: p.now,
+		// The tokens a key was exchanged for carry its id as their grant, so they end with it.
+		Announce: func(ctx context.Context, id string, until time.Time) error {
+			return p.follow.Append(ctx,
+				changes.Entry{Kind: changes.RevokedAPIKey, Key: id, Value: 1, Until: until},
+				changes.Entry{Kind: changes.RevokedGrant, Key: id, Value: 1, Until: until.Add(p.tokenLife())})
+		},
+	})
+	p.access = access.NewGuard(rbac.Defaults)
 	p.sessions = sessions.NewManager(sessions.Options{
 		Store: p.stores.Sessions, Fence: p.revocations, Now: p.now, Idle: p.cfg.Sessions.Idle, Absolute: p.cfg.Sessions.Absolute,
 	})

@@ -13,6 +13,7 @@ import (
 	"example.com/broker/oauth/metadata"
 	"example.com/broker/oauth/token"
 	"example.com/broker/oauth/tokeninfo"
+	"example.com/broker/samples"
 	"example.com/broker/users"
 	"example.com/broker/web"
 
@@ -22,7 +23,10 @@ import (
 
 // routes is the one list of the broker's surface. testdata/routes.golden holds it.
 func (p *program) routes(assets http.Handler) ([]web.Route, error) {
-	guards := web.Guards{Verify: p.verifier.Own, Sessions: p.sessions, User: p.activeUser}
+	guards := web.Guards{
+		Verify: p.verifier.Own, Sessions: p.sessions, User: p.activeUser, Keys: p.apikeys, QueryKeys: p.cfg.APIKeys.Query,
+		Access: p.access, FirstParty: p.firstParty, Now: p.now,
+	}
 	documents, err := metadata.Routes(metadata.Deps{Issuer: p.issuer, Ring: p.ring, APIs: p.cfg.RegisteredAPIs(), IDTokenAlgs: p.algorithmsOfIDTokens()})
 	if err != nil {
 		return nil, err
@@ -46,8 +50,9 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 			Clients: p.clients, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Hints: p.hints, Seal: p.seal, Now: p.now,
 		}),
 		account.Routes(account.Deps{
-			Guards: guards, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Grants: p.grants, Providers: p.providers, Now: p.now,
+			Guards: guards, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Grants: p.grants, Keys: p.apikeys, Providers: p.providers, Now: p.now,
 		}),
+		samples.Routes(samples.Deps{Guards: guards}),
 		[]web.Route{{Method: http.MethodGet, Path: "/static/*file", Lane: web.Browser, Handle: func(c *gin.Context) error {
 			assets.ServeHTTP(c.Writer, c.Request)
 			return nil
@@ -56,6 +61,12 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 }
 
 func (p *program) algorithmsOfIDTokens() []string { return p.ring.Algs() }
+
+// firstParty reports whether a client is the operator's own; one that is gone is not.
+func (p *program) firstParty(ctx context.Context, id string) bool {
+	c, err := p.clients.Get(ctx, id)
+	return err == nil && c.FirstParty
+}
 
 // activeUser is the user behind a session or a token, if they may still come in.
 func (p *program) activeUser(ctx context.Context, id string) (users.User, error) {

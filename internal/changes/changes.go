@@ -18,6 +18,7 @@ const (
 	// RevokedClient carries a Unix time in seconds: the client's tokens issued up to then are refused; 0 refuses all.
 	RevokedClient Kind = "rcl"
 	RevokedKey    Kind = "kid"
+	RevokedAPIKey Kind = "api"
 	// UserVersion carries the user's counter: access tokens with a lower `ver` are refused.
 	UserVersion Kind = "usr"
 	// UserEpoch carries the counter at the last sign-out everywhere: sessions and grants opened below it are over.

@@ -1,0 +1,118 @@
+package account
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/broker/apikeys"
+	"example.com/broker/internal/fault"
+	"example.com/broker/oauth"
+	"example.com/broker/rbac"
+	"example.com/broker/web"
+)
+
+// manageAny is what an admin may do to keys of others.
+const manageAny rbac.Permission = "apikeys:manage"
+
+func (e *endpoints) keyRoutes() []web.Route {
+	guard := e.Guards.Either()
+	return []web.Route{
+		{Method: http.MethodPost, Path: "/api-keys", Lane: web.Browser, Guard: guard, Handle: e.createKey},
+		{Method: http.MethodGet, Path: "/api-keys", Lane: web.Browser, Guard: guard, Handle: e.listKeys},
+		{Method: http.MethodDelete, Path: "/api-keys/:id", Lane: web.Browser, Guard: guard, Handle: e.revokeKey},
+	}
+}
+
+// createKey makes a key. Its scopes must be ones that the caller could use themselves; none named means data:read.
+func (e *endpoints) createKey(c *gin.Context) error {
+	var in struct {
+		Name      string        `json:"name"`
+		Scopes    *oauth.Scopes `json:"scopes"`
+		ExpiresIn int64         `json:"expires_in"` // seconds
+		OwnerID   string        `json:"owner_id"`
+	}
+	if err := web.JSON(c, &in); err != nil {
+		return err
+	}
+	who, actor := web.CallerOf(c), e.Guards.Actor(c)
+	if in.OwnerID != "" && in.OwnerID != who.User.ID {
+		return fault.New(fault.Forbidden, "owner_foreign", "owner_id names somebody else: a key belongs to whoever makes it. Leave it out.")
+	}
+	scopes := oauth.Scopes{"data:read"}
+	if in.Scopes != nil {
+		scopes = *in.Scopes
+	}
+	if err := e.Guards.Access.MayGive(actor, scopes); err != nil {
+		return err
+	}
+	if in.ExpiresIn < 0 || in.ExpiresIn > int64(apikeys.MaxLife/time.Second) {
+		return fault.New(fault.Invalid, "key_invalid", "expires_in is %d, expected 1 to %d seconds.", in.ExpiresIn, int64(apikeys.MaxLife/time.Second))
+	}
+	k, text, err := e.Keys.Create(c.Request.Context(), apikeys.Request{
+		OwnerID: who.User.ID, Ver: who.User.Ver, Name: in.Name, Scopes: scopes, Life: time.Duration(in.ExpiresIn) * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	body := keyJSON(k, e.Now())
+	body["key"] = text.Reveal()
+	c.Header("Location", web.Path(c, "/api-keys/"+k.ID))
+	c.JSON(http.StatusCreated, body)
+	return nil
+}
+
+// listKeys shows the caller's keys, never their text; an admin may name another owner.
+func (e *endpoints) listKeys(c *gin.Context) error {
+	owner := web.CallerOf(c).User.ID
+	if asked := c.Query("owner_id"); asked != "" && asked != owner {
+		if err := e.Guards.Access.Check(e.Guards.Actor(c), manageAny); err != nil {
+			return err
+		}
+		owner = asked
+	}
+	all, err := e.Keys.List(c.Request.Context(), owner)
+	if err != nil {
+		return err
+	}
+	out := make([]gin.H, 0, len(all))
+	for _, k := range all {
+		out = append(out, keyJSON(k, e.Now()))
+	}
+	c.JSON(http.StatusOK, gin.H{"keys": out})
+	return nil
+}
+
+// revokeKey ends a key of the caller's, or of anybody's where the caller is an admin; otherwise it is not there.
+func (e *endpoints) revokeKey(c *gin.Context) error {
+	by := web.CallerOf(c).User.ID
+	anyone := e.Guards.Access.Check(e.Guards.Actor(c), manageAny) == nil
+	k, err := e.Keys.Get(c.Request.Context(), c.Param("id"), by, anyone)
+	if err != nil {
+		return err
+	}
+	if err := e.Keys.Revoke(c.Request.Context(), k, by); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+func keyJSON(k apikeys.Key, now time.Time) gin.H {
+	state := "active"
+	switch {
+	case !k.RevokedAt.IsZero():
+		state = "revoked"
+	case !now.Before(k.ExpiresAt):
+		state = "expired"
+	}
+	out := gin.H{
+		"id": k.ID, "prefix": apikeys.Prefix + k.ID, "name": k.Name, "scopes": k.Scopes, "owner_id": k.OwnerID, "state": state,
+		"created_at": k.CreatedAt, "expires_at": k.ExpiresAt, "last_used": nil,
+	}
+	if !k.LastUsed.IsZero() {
+		out["last_used"] = k.LastUsed
+	}
+	return out
+}

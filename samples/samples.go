@@ -1,0 +1,33 @@
+// Package samples holds the protected routes on which each kind of credential can be tried: they answer with little more than who asked.
+package samples
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/broker/web"
+)
+
+// Deps are what the routes stand on. All are required.
+type Deps struct {
+	Guards web.Guards
+}
+
+// Routes returns the routes of this package.
+func Routes(d Deps) []web.Route {
+	return []web.Route{
+		{Method: http.MethodGet, Path: "/data", Lane: web.API, Guard: d.Guards.APIKey("data:read"), Handle: data},
+	}
+}
+
+// data answers the holder of an API key.
+func data(c *gin.Context) error {
+	who := web.CallerOf(c)
+	c.JSON(http.StatusOK, gin.H{
+		"message": "This is what the API key opens.",
+		"key":     gin.H{"id": who.Key.ID, "name": who.Key.Name, "scopes": who.Key.Scopes, "expires_at": who.Key.ExpiresAt},
+		"owner":   gin.H{"sub": who.User.ID, "username": who.User.Username},
+	})
+	return nil
+}
