@@ -1,9 +1,8 @@
 package main
 
-func attacksOnRefreshTokens() []attack { return nil }
-func attacksOnTokens() []attack        { return nil }
-func attacksOnLinking() []attack       { return nil }
-func attacksOnPasswords() []attack     { return nil }
-func attacksOnSessions() []attack      { return nil }
-func attacksOnTheSurface() []attack    { return nil }
-func attacksOnTheStore() []attack      { return nil }
+func attacksOnTokens() []attack     { return nil }
+func attacksOnLinking() []attack    { return nil }
+func attacksOnPasswords() []attack  { return nil }
+func attacksOnSessions() []attack   { return nil }
+func attacksOnTheSurface() []attack { return nil }
+func attacksOnTheStore() []attack   { return nil }
