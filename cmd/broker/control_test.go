@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/broker/internal/secret"
+	"example.com/broker/store/mongo/mongotest"
 )
 
 // story is what a person types, in order; answers of both ways of carrying it out must be the same.
@@ -199,5 +200,24 @@ func TestVerbsReachTheDevThatRuns(t *testing.T) {
 	}
 	if code := p.finish(t); code != exitDone {
 		t.Errorf("dev ends with %d\n%s", code, p.talk.String())
+	}
+}
+
+func TestVerbsOpenMongoBesideARunningBroker(t *testing.T) {
+	for _, v := range serveEnv("BROKER_STORE__MONGO__URI="+mongotest.URI(t), "BROKER_STORE__MONGO__DATABASE="+mongotest.Database(t)) {
+		name, value, _ := strings.Cut(v, "=")
+		t.Setenv(name, value)
+	}
+	t.Chdir(t.TempDir())
+	serveHere(t)
+	if code, _, talk := here(t, "", "user", "create", "--username", "alice"); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, talk)
+	}
+	code, out, talk := here(t, "", "user", "list")
+	if code != exitDone || !strings.Contains(out, "alice") {
+		t.Errorf("exit code %d: %s%s", code, out, talk)
+	}
+	if left := names(t, "."); len(left) > 0 {
+		t.Errorf("the folder holds %q", left)
 	}
 }
