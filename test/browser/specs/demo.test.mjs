@@ -97,3 +97,46 @@ scenario('a session spares the second sign-in', s, {}, async ({ page, context })
   const second = await signedIn(again, s.broker);
   assert.equal(second.access.sub, first.access.sub);
 });
+
+for (const [username, status] of [['alice', 201], ['bob', 403], ['root', 201]]) {
+  scenario(`the API answers ${status} when ${username} writes`, s, {}, async ({ page, problems }) => {
+    if (status === 403) problems.allow(/status of 403/);
+    await openSignIn(page, s.broker);
+    await way.password(page, s.broker.user(username));
+    const { access } = await signedIn(page, s.broker);
+    const answered = page.waitForResponse((response) => response.url().endsWith('/api/notes'));
+    await page.locator('#add-note').click();
+    assert.equal((await answered).status(), status);
+    await page.waitForFunction(() => document.querySelector('#api-result').textContent.trim());
+    const answer = JSON.parse(await page.locator('#api-result').textContent());
+    if (status === 201) assert.equal(answer.author, access.sub);
+    else assert.deepEqual(answer.required_roles, ['editor', 'admin']);
+  });
+}
+
+scenario('a reload keeps the person, another tab knows nobody, and neither does the app after an answer it did not ask for', s, {}, async ({ page, context }) => {
+  await openSignIn(page, s.broker);
+  await way.password(page, s.broker.user('alice'));
+  const first = await signedIn(page, s.broker);
+  await page.reload();
+  assert.deepEqual((await signedIn(page, s.broker)).access, first.access);
+
+  const other = await context.newPage();
+  await other.goto(`${s.broker.dev.demo_url}/callback?code=a.b&state=made-up&iss=${encodeURIComponent(s.broker.issuer)}`);
+  await other.locator('#signin').waitFor();
+  assert.match(await other.locator('#status').textContent(), /did not ask for that sign-in/);
+  assert.equal(new URL(other.url()).search, '', 'the code stays in the address');
+});
+
+scenario('the app works under its other name too', s, {}, async ({ page }) => {
+  const { port } = new URL(s.broker.dev.demo_url);
+  await page.goto(`http://localhost:${port}`);
+  await page.locator('#signin').click();
+  await way.password(page, s.broker.user('alice'));
+  await page.waitForURL(`http://localhost:${port}/`);
+  await page.waitForFunction(() => document.querySelector('#user-name').textContent.trim());
+  await callAPI(page);
+  await page.locator('#signout').click();
+  await page.locator('#signin').waitFor();
+  assert.match(await page.locator('#status').textContent(), /signed out/);
+});
