@@ -82,8 +82,11 @@ func (l *ledger) saw(t testing.TB, resp *http.Response, body string) {
 			l.mu.Unlock()
 		}
 	}
+	if resp.StatusCode == http.StatusRequestHeaderFieldsTooLarge {
+		return // net/http answers before the broker sees a request
+	}
 	where := resp.Request.Method + " " + resp.Request.URL.Path
-	if resp.Header.Get("X-Request-Id") == "" && resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+	if resp.Header.Get("X-Request-Id") == "" {
 		t.Errorf("%s answered %d without a request id", where, resp.StatusCode)
 	}
 	public := regexp.MustCompile(`/jwks$|/\.well-known/|/static/`).MatchString(resp.Request.URL.Path) && resp.StatusCode < 400
