@@ -166,6 +166,15 @@ func TestAnAddressThatIsNotVerifiedOpensNothing(t *testing.T) {
 	w.wantSame(owner)
 	w.wantSame(ahead)
 
+	// Nor does coming again verify it.
+	again := unverified(github("7", "again@example.com"))
+	w.resolve(again, open)
+	w.store.wantCalls(t, 2, 0, func() {
+		if u, _ := w.resolve(again, open); u.EmailVerified {
+			t.Error("an address became verified by signing in twice")
+		}
+	})
+
 	// Nor does it reserve: the owner of a free mailbox still gets it.
 	w.resolve(unverified(github("9", "free@example.com")), open)
 	if u, out := w.resolve(google("8", "free@example.com"), open); out.How != users.Created || !u.EmailVerified {

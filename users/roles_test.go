@@ -65,7 +65,13 @@ func TestTheLastAdminStays(t *testing.T) {
 	b := w.create(users.NewUser{Username: "b"})
 	b.Grants = []rbac.Grant{{Role: rbac.Admin, Source: rbac.Mapping, Since: w.now()}, {Role: rbac.Admin, Source: rbac.Manual, Since: w.now(), Until: w.now().Add(time.Hour)}}
 	must(t, w.store.Store.Replace(t.Context(), b, nil, nil, w.now()))
-	w.wantHooks("version 2 before row 1")
+	if _, err := w.Disable(t.Context(), b.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Enable(t.Context(), b.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.wantHooks("version 2 before row 1", "epoch 2 before row 1")
 	before := w.get(a.ID)
 	_, err := w.RevokeRole(t.Context(), a.ID, rbac.Admin)
 	wantCode(t, err, fault.Conflict, "last_admin")
