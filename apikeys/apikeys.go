@@ -25,7 +25,7 @@ type Key struct {
 	Ver int64 `json:"-" bson:"ver"`
 }
 
-// Store keeps keys; each method is one act on one row, except the list.
+// Store keeps keys, until Listed after they expired; each method is one act on one row, except the lists.
 type Store interface {
 	// InsertKey adds a key. fault.Conflict "key_exists".
 	InsertKey(ctx context.Context, k Key) error
@@ -33,6 +33,8 @@ type Store interface {
 	GetKey(ctx context.Context, id string) (Key, error)
 	// KeysOf returns an owner's keys, newest first, at most limit.
 	KeysOf(ctx context.Context, ownerID string, limit int) ([]Key, error)
+	// LiveKeysOf returns those of an owner's keys that are neither revoked nor expired at now, newest first, at most limit.
+	LiveKeysOf(ctx context.Context, ownerID string, now time.Time, limit int) ([]Key, error)
 	// RevokeKey sets RevokedAt once; a key that is revoked already is success, one that is gone fault.NotFound "key_unknown".
 	RevokeKey(ctx context.Context, id string, now time.Time) error
 	// TouchKey moves LastUsed later, never earlier; a key that is gone is success.

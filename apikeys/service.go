@@ -2,9 +2,11 @@ package apikeys
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"example.com/broker/audit"
@@ -17,9 +19,12 @@ const (
 	// DefaultLife is how long a key is good unless its owner says otherwise, MaxLife the longest there is.
 	DefaultLife = 90 * 24 * time.Hour
 	MaxLife     = 366 * 24 * time.Hour
+	// Listed is how long a key that expired stays in its owner's list, so that they see why something stopped.
+	Listed = 30 * 24 * time.Hour
 
 	maxName     = 100
 	maxKeys     = 100
+	maxListed   = 500
 	touchEvery  = time.Minute
 	cacheSize   = 10_000
 	cacheFor    = time.Minute
@@ -31,7 +36,8 @@ const (
 type Fence interface {
 	// KeyRevoked reports whether an API key was revoked.
 	KeyRevoked(id string) bool
-	// UserEpoch is the counter below which the owner's keys are over.
+	// UserEpoch is the counter below which the owner's keys are over. An epoch must be known for MaxLife after it began: there are keys
+	// from before it for as long.
 	UserEpoch(userID string) int64
 	// Fresh returns fault.Unavailable if the stream has not been read for too long.
 	Fresh() error
@@ -77,44 +83,60 @@ type Request struct {
 func (s *Service) Create(ctx context.Context, r Request) (Key, secret.Value, error) {
 	r.Name = strings.TrimSpace(r.Name)
 	switch {
-	case r.Name == "" || utf8.RuneCountInString(r.Name) > maxName || strings.ContainsFunc(r.Name, func(c rune) bool { return c < 0x20 || c == 0x7f }):
+	case r.Name == "" || utf8.RuneCountInString(r.Name) > maxName || !utf8.ValidString(r.Name) || strings.ContainsFunc(r.Name, unprintable):
 		return Key{}, "", fault.New(fault.Invalid, "key_invalid", "name must have 1 to %d printable characters: say what the key is for.", maxName)
-	case r.Life < 0 || r.Life > MaxLife:
+	case r.Life != 0 && (r.Life < time.Second || r.Life > MaxLife):
 		return Key{}, "", fault.New(fault.Invalid, "key_invalid", "expires_in must be 1 to %d seconds.", int(MaxLife.Seconds()))
 	case r.Life == 0:
 		r.Life = DefaultLife
 	}
-	if live, err := s.live(ctx, r.OwnerID); err != nil {
+	if err := s.room(ctx, r.OwnerID, maxKeys-1); err != nil {
 		return Key{}, "", err
-	} else if live >= maxKeys {
-		return Key{}, "", fault.New(fault.Conflict, "key_limit", "There are %d keys already: revoke one that is not needed.", live)
 	}
 	now := s.now()
 	key := secret.New(secretBytes)
 	k := Key{
 		ID: secret.New(idBytes).Reveal(), SecretHash: secret.Hash(key), OwnerID: r.OwnerID, Name: r.Name, Scopes: r.Scopes,
-		CreatedAt: now, ExpiresAt: now.Add(r.Life), Ver: r.Ver,
+		CreatedAt: now, ExpiresAt: now.Add(r.Life).Truncate(time.Millisecond), Ver: r.Ver,
 	}
-	if err := s.o.Store.InsertKey(ctx, k); err != nil {
+	if err := s.insert(ctx, k); err != nil {
 		return Key{}, "", err
 	}
 	s.o.Audit.Record(ctx, audit.Event{Action: "apikey.create", Actor: r.OwnerID, Target: k.ID, Outcome: "done", Detail: map[string]string{"name": k.Name}})
 	return k, text(k.ID, key), nil
 }
 
-func (s *Service) live(ctx context.Context, owner string) (int, error) {
-	all, err := s.List(ctx, owner)
-	if err != nil {
-		return 0, err
+// insert adds a key and counts again: of many who create at once none can pass the limit, though all may be refused at its edge. What
+// a crash in between leaves is a key whose text nobody has.
+func (s *Service) insert(ctx context.Context, k Key) error {
+	if err := s.o.Store.InsertKey(ctx, k); err != nil {
+		return err
 	}
-	n, now := 0, s.now()
-	for _, k := range all {
-		if k.RevokedAt.IsZero() && now.Before(k.ExpiresAt) {
-			n++
+	full := s.room(ctx, k.OwnerID, maxKeys)
+	if fault.Is(full, fault.Conflict) {
+		if err := s.o.Store.RevokeKey(ctx, k.ID, s.now()); err != nil {
+			return err
 		}
 	}
-	return n, nil
+	return full
 }
+
+// room returns fault.Conflict "key_limit" where an owner has more than most keys that are good. Those of an epoch that is over take no
+// room.
+func (s *Service) room(ctx context.Context, owner string, most int) error {
+	live, err := s.o.Store.LiveKeysOf(ctx, owner, s.now(), most+1)
+	if err != nil {
+		return err
+	}
+	epoch := s.o.Fence.UserEpoch(owner)
+	if live = slices.DeleteFunc(live, func(k Key) bool { return k.Ver < epoch }); len(live) > most {
+		return fault.New(fault.Conflict, "key_limit", "There are %d keys already: revoke one that is not needed.", maxKeys)
+	}
+	return nil
+}
+
+// unprintable says what a name must not hold. Joiners are fine: some scripts and emoji need them.
+func unprintable(c rune) bool { return !unicode.IsGraphic(c) && c != '\u200c' && c != '\u200d' }
 
 // Authenticate returns the key a text names. Whatever is wrong with it, the answer is fault.Forbidden "key_invalid": mission row 1
 // answers 403. A warm call does not read the store; the use is noted at most once a minute, beside the request.
@@ -137,10 +159,13 @@ func (s *Service) Authenticate(ctx context.Context, raw secret.Value) (Key, erro
 	if !secret.Equal(k.SecretHash, key) || !k.RevokedAt.IsZero() || !now.Before(k.ExpiresAt) || s.o.Fence.KeyRevoked(id) || s.o.Fence.UserEpoch(k.OwnerID) > k.Ver {
 		return Key{}, refused()
 	}
-	return k, s.touch(ctx, k, now)
+	s.touch(ctx, k, now)
+	return k, nil
 }
 
-func (s *Service) touch(ctx context.Context, k Key, now time.Time) error {
+// touch notes the use, also of a caller who has left meanwhile. A note that is lost is no reason to refuse a good key: a store that is
+// away shows in Fence.Fresh.
+func (s *Service) touch(ctx context.Context, k Key, now time.Time) {
 	s.mu.Lock()
 	e, ok := s.cached[k.ID]
 	due := ok && now.Sub(e.key.LastUsed) >= touchEvery
@@ -149,10 +174,9 @@ func (s *Service) touch(ctx context.Context, k Key, now time.Time) error {
 		s.cached[k.ID] = e
 	}
 	s.mu.Unlock()
-	if !due {
-		return nil
+	if due {
+		_ = s.o.Store.TouchKey(context.WithoutCancel(ctx), k.ID, now)
 	}
-	return s.o.Store.TouchKey(ctx, k.ID, now)
 }
 
 func (s *Service) get(ctx context.Context, id string) (Key, error) {
@@ -167,25 +191,42 @@ func (s *Service) get(ctx context.Context, id string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
+	k.Scopes = slices.Clip(k.Scopes) // many callers share it: whoever appends gets a copy
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.cached[id]; ok && e.key.LastUsed.After(k.LastUsed) {
+		k.LastUsed = e.key.LastUsed // noted by another call since we read
+	}
 	if len(s.cached) >= cacheSize {
 		clear(s.cached)
 	}
 	s.cached[id] = entry{k, now}
-	s.mu.Unlock()
 	return k, nil
 }
 
-// List returns an owner's keys, newest first, revoked and expired ones too.
+// List returns an owner's keys, newest first: all that are good, and of the revoked and expired ones the latest.
 func (s *Service) List(ctx context.Context, owner string) ([]Key, error) {
-	return s.o.Store.KeysOf(ctx, owner, 500)
+	all, err := s.o.Store.KeysOf(ctx, owner, maxListed)
+	if err != nil || len(all) < maxListed {
+		return all, err
+	}
+	live, err := s.o.Store.LiveKeysOf(ctx, owner, s.now(), maxListed)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range live {
+		if !slices.ContainsFunc(all, func(x Key) bool { return x.ID == k.ID }) {
+			all = append(all, k) // older than all others, and good: it must be seen to be revoked
+		}
+	}
+	return all, nil
 }
 
 // Get returns a key for its owner or an admin: fault.NotFound "key_unknown" also where it is somebody else's.
 func (s *Service) Get(ctx context.Context, id, owner string, anyone bool) (Key, error) {
 	k, err := s.o.Store.GetKey(ctx, id)
-	if err == nil && !anyone && k.OwnerID != owner {
-		err = fault.New(fault.NotFound, "key_unknown", "There is no such key.")
+	if fault.Is(err, fault.NotFound) || err == nil && !anyone && k.OwnerID != owner {
+		return Key{}, fault.New(fault.NotFound, "key_unknown", "There is no such key.") // one text for both
 	}
 	return k, err
 }

@@ -1,6 +1,7 @@
 package apikeys
 
 import (
+	"encoding/base64"
 	"hash/crc32"
 	"math/big"
 	"strings"
@@ -31,7 +32,7 @@ func checksum(body string) string {
 	return strings.Repeat("0", sumLength-len(s)) + s
 }
 
-// parse splits a key; false for anything that was not made by text.
+// parse splits a key; false for anything that text cannot have made of an id and a secret of ours.
 func parse(raw secret.Value) (id string, key secret.Value, ok bool) {
 	s := raw.Reveal()
 	if len(s) != textLength || !strings.HasPrefix(s, Prefix) {
@@ -41,7 +42,17 @@ func parse(raw secret.Value) (id string, key secret.Value, ok bool) {
 	if checksum(body) != s[len(body):] || s[len(Prefix)+idLength] != '_' {
 		return "", "", false
 	}
-	return s[len(Prefix) : len(Prefix)+idLength], secret.Value(body[len(Prefix)+idLength+1:]), true
+	id, rest := s[len(Prefix):len(Prefix)+idLength], body[len(Prefix)+idLength+1:]
+	if !canonical(id, idBytes) || !canonical(rest, secretBytes) {
+		return "", "", false
+	}
+	return id, secret.Value(rest), true
+}
+
+// canonical reports whether s is the one base64url text of n bytes: a store is never asked for anything else.
+func canonical(s string, n int) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(b) == n
 }
 
 // LooksLike reports whether text has the form of a key, checksum included, without asking the store.
