@@ -12,7 +12,7 @@ import (
 )
 
 // schemaVersion is what this program makes of a database.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // migration brings a database from the version before to its own. Its act must be safe to repeat and to run twice at once: the
 // lease keeps replicas from doing the same work, and promises no more. Brokers of the version before keep running meanwhile, and
@@ -27,6 +27,7 @@ type migration struct {
 func migrations() []migration {
 	return []migration{
 		{version: 1, oldest: 1, up: createIndexes},
+		{version: 2, oldest: 1, up: createIndexes}, // API keys and allowed tokens, which the version before does not look at
 	}
 }
 

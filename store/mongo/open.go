@@ -76,6 +76,8 @@ func Open(ctx context.Context, o Options) (*store.Stores, error) {
 		Sessions: &sessionStore{d},
 		Keys:     &keyStore{d},
 		Grants:   &grantStore{d},
+		Allowed:  &allowStore{d},
+		APIKeys:  &apiKeyStore{d},
 		Once:     &box{d},
 		Changes:  &stream{d},
 		Limits:   &limitStore{d},

@@ -25,6 +25,8 @@ const (
 	sessionsC   = "sessions"
 	keysC       = "keys"
 	grantsC     = "grants"
+	allowedC    = "allowed"
+	apiKeysC    = "api_keys"
 	onceC       = "once"
 	changesC    = "changes"
 	limitsC     = "limits"
@@ -34,7 +36,8 @@ const (
 
 func collections() []string {
 	return []string{
-		usersC, identitiesC, addressesC, adminsC, clientsC, sessionsC, keysC, grantsC, onceC, changesC, limitsC, auditC, metaC,
+		usersC, identitiesC, addressesC, adminsC, clientsC, sessionsC, keysC, grantsC, allowedC, apiKeysC, onceC, changesC, limitsC, auditC,
+		metaC,
 	}
 }
 
@@ -52,11 +55,14 @@ type index struct {
 func indexes() []index {
 	return []index{
 		{coll: sessionsC, keys: bson.D{by("user_id", 1), by("created_at", -1)}},
+		{coll: apiKeysC, keys: bson.D{by("owner_id", 1), by("created_at", -1)}},
 		{coll: changesC, keys: bson.D{by("at", 1)}},
 		{coll: sessionsC, keys: bson.D{by("until", 1)}, expires: true},
 		{coll: sessionsC, keys: bson.D{by("gone", 1)}, expires: true},
 		{coll: grantsC, keys: bson.D{by("until", 1)}, expires: true},
 		{coll: grantsC, keys: bson.D{by("gone", 1)}, expires: true},
+		{coll: allowedC, keys: bson.D{by("until", 1)}, expires: true},
+		{coll: apiKeysC, keys: bson.D{by("gone", 1)}, expires: true},
 		{coll: onceC, keys: bson.D{by("until", 1)}, expires: true},
 		{coll: changesC, keys: bson.D{by("until", 1)}, expires: true},
 		{coll: limitsC, keys: bson.D{by("until", 1)}, expires: true},

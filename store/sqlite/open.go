@@ -164,6 +164,8 @@ func (d *database) stores(lock *os.File) *store.Stores {
 		Sessions: &sessionStore{d},
 		Keys:     &keyStore{d},
 		Grants:   &grantStore{d},
+		Allowed:  &allowStore{d},
+		APIKeys:  &apiKeyStore{d},
 		Once:     &onceBox{d},
 		Changes:  &changeStream{d},
 		Limits:   &limitStore{d},

@@ -180,7 +180,7 @@ func TestANewerSchema(t *testing.T) {
 		if !fault.Is(err, fault.Conflict) || fault.CodeOf(err) != "schema_newer" {
 			t.Fatalf("got %v, want schema_newer", err)
 		}
-		for _, want := range []string{path, "99", "up to 1"} {
+		for _, want := range []string{path, "99", "up to 2"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("got %q, want it to say %q", err, want)
 			}

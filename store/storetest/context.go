@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/broker/apikeys"
 	"example.com/broker/audit"
 	"example.com/broker/clients"
 	"example.com/broker/internal/changes"
@@ -69,6 +70,15 @@ func calls(s *store.Stores) []call {
 			return err
 		}},
 		{"KillGrant", func(ctx context.Context) error { return s.Grants.KillGrant(ctx, "some", now) }},
+		{"AllowToken", func(ctx context.Context) error { return s.Allowed.AllowToken(ctx, "none", until) }},
+		{"TokenAllowed", func(ctx context.Context) error { _, err := s.Allowed.TokenAllowed(ctx, "some", now); return err }},
+		{"ForgetToken", func(ctx context.Context) error { return s.Allowed.ForgetToken(ctx, "some") }},
+		{"InsertKey", func(ctx context.Context) error { return s.APIKeys.InsertKey(ctx, apiKey("none")) }},
+		{"GetKey", func(ctx context.Context) error { _, err := s.APIKeys.GetKey(ctx, "some"); return err }},
+		{"KeysOf", func(ctx context.Context) error { _, err := s.APIKeys.KeysOf(ctx, "usr", 5); return err }},
+		{"LiveKeysOf", func(ctx context.Context) error { _, err := s.APIKeys.LiveKeysOf(ctx, "usr", now, 5); return err }},
+		{"TouchKey", func(ctx context.Context) error { return s.APIKeys.TouchKey(ctx, "some", until) }},
+		{"RevokeKey", func(ctx context.Context) error { return s.APIKeys.RevokeKey(ctx, "some", now) }},
 		{"Put", func(ctx context.Context) error { return s.Once.Put(ctx, "trip", "none", nil, until) }},
 		{"Take", func(ctx context.Context) error { _, err := s.Once.Take(ctx, "trip", "some", now); return err }},
 		{"Mark", func(ctx context.Context) error { return s.Once.Mark(ctx, "flow", "none", until) }},
@@ -98,6 +108,8 @@ func testContext(t *testing.T, f *Fixture) {
 	done(t, s.Sessions.InsertSession(ctx, session("some")))
 	done(t, s.Grants.InsertGrant(ctx, family("some")))
 	done(t, s.Grants.InsertGrant(ctx, grantWithCode("coded")))
+	done(t, s.Allowed.AllowToken(ctx, "some", now.Add(time.Hour)))
+	done(t, s.APIKeys.InsertKey(ctx, apiKey("some")))
 	done(t, s.Once.Put(ctx, "trip", "some", nil, now.Add(time.Hour)))
 	_, _, err := s.Limits.Increment(ctx, "some", time.Hour, now)
 	done(t, err)
@@ -130,6 +142,12 @@ func nothingHappened(t *testing.T, s *store.Stores) {
 	same(t, []string{"other", "some"}, admins)
 	same(t, session("some"), must(s.Sessions.GetSession(ctx, "some"))(t))
 	same(t, family("some"), must(s.Grants.GetGrant(ctx, "some"))(t))
+	same(t, []apikeys.Key{apiKey("some")}, must(s.APIKeys.KeysOf(ctx, "usr", 5))(t))
+	for jti, want := range map[string]bool{"none": false, "some": true} {
+		if got := must(s.Allowed.TokenAllowed(ctx, jti, now))(t); got != want {
+			t.Fatalf("token %s: allowed is %v, want %v", jti, got, want)
+		}
+	}
 	same(t, nil, must(s.Changes.Read(ctx, 0, now))(t))
 	same(t, nil, must(s.Audit.ListAudit(ctx, "", 5))(t))
 	for key, want := range map[string]int64{"none": 1, "some": 2} {

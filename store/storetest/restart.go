@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/broker/apikeys"
 	"example.com/broker/audit"
 	"example.com/broker/clients"
 	"example.com/broker/internal/changes"
@@ -36,6 +37,17 @@ func testRestart(t *testing.T, f *Fixture) {
 	must(s.Grants.RedeemGrant(ctx, redemption(spent, now)))(t)
 	done(t, s.Grants.InsertGrant(ctx, rotated))
 	must(s.Grants.RotateGrant(ctx, rotation(rotated, "secret-1", now)))(t)
+	key, revoked := filled[apikeys.Key]("kept"), apiKey("revoked")
+	key.RevokedAt = time.Time{}
+	done(t, s.APIKeys.InsertKey(ctx, key))
+	done(t, s.APIKeys.InsertKey(ctx, revoked))
+	done(t, s.APIKeys.RevokeKey(ctx, revoked.ID, now))
+	key.LastUsed, revoked.RevokedAt = key.LastUsed.Add(time.Hour), now
+	done(t, s.APIKeys.TouchKey(ctx, key.ID, key.LastUsed))
+	for _, jti := range []string{"kept", "forgotten"} {
+		done(t, s.Allowed.AllowToken(ctx, jti, now.Add(time.Hour)))
+	}
+	done(t, s.Allowed.ForgetToken(ctx, "forgotten"))
 	done(t, s.Once.Put(ctx, "trip", "fresh", []byte("x"), now.Add(time.Hour)))
 	done(t, s.Once.Put(ctx, "trip", "spent", []byte("x"), now.Add(time.Hour)))
 	must(s.Once.Take(ctx, "trip", "spent", now))(t)
@@ -54,6 +66,11 @@ func testRestart(t *testing.T, f *Fixture) {
 		same(t, c, must(s.Clients.GetClient(ctx, c.ID))(t))
 		same(t, v, must(s.Sessions.GetSession(ctx, "kept"))(t))
 		same(t, set.Keys, must(s.Keys.LoadKeys(ctx, "ES256"))(t).Keys)
+		same(t, key, must(s.APIKeys.GetKey(ctx, key.ID))(t))
+		same(t, []apikeys.Key{key}, must(s.APIKeys.KeysOf(ctx, key.OwnerID, 5))(t))
+		if !must(s.Allowed.TokenAllowed(ctx, "kept", now))(t) {
+			t.Fatal("an allowed token is lost")
+		}
 		same(t, []audit.Event{event}, must(s.Audit.ListAudit(ctx, "", 10))(t))
 	})
 	t.Run("what was spent stays spent, what was not can be", func(t *testing.T) {
@@ -65,6 +82,10 @@ func testRestart(t *testing.T, f *Fixture) {
 		refused(s.Once.Take(ctx, "trip", "spent", now))(t, fault.NotFound, "")
 		must(s.Once.Take(ctx, "trip", "fresh", now))(t)
 		fails(t, s.Once.Mark(ctx, "flow", "set", now.Add(time.Hour)), fault.Conflict, "")
+		same(t, revoked, must(s.APIKeys.GetKey(ctx, revoked.ID))(t))
+		if must(s.Allowed.TokenAllowed(ctx, "forgotten", now))(t) {
+			t.Fatal("a forgotten token is allowed again")
+		}
 		if n, _, err := s.Limits.Increment(ctx, "kept", time.Hour, now); err != nil || n != 2 {
 			t.Fatalf("got count %d, %v, want 2", n, err)
 		}

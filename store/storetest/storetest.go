@@ -18,7 +18,7 @@ type Fixture struct {
 	Atomic bool
 }
 
-// Run holds a driver to the contract. open gives an empty store at each call; it runs about twenty times.
+// Run holds a driver to the contract. open gives an empty store at each call; it runs about thirty times.
 func Run(t *testing.T, open func(t *testing.T) *Fixture) {
 	groups := []struct {
 		name string
@@ -39,6 +39,11 @@ func Run(t *testing.T, open func(t *testing.T) *Fixture) {
 		{"key races", testKeyRaces},
 		{"grants", testGrants},
 		{"grant races", testGrantRaces},
+		{"allowed tokens", testAllow},
+		{"allowed token races", testAllowRaces},
+		{"API keys", testAPIKeys},
+		{"API key lists", testAPIKeyLists},
+		{"API key races", testAPIKeyRaces},
 		{"onetime", testOnce},
 		{"onetime races", testOnceRaces},
 		{"changes", testChanges},

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/broker/apikeys"
 	"example.com/broker/audit"
 	"example.com/broker/clients"
 	"example.com/broker/internal/changes"
@@ -54,6 +55,17 @@ func testSweep(t *testing.T, f *Fixture) {
 		_, _, err := s.Limits.Increment(ctx, id, until.Sub(now), now)
 		done(t, err)
 	}
+	expired, listed, revoked := apiKey("expired"), apiKey("listed"), apiKey("revoked")
+	expired.ExpiresAt = past.Add(-apikeys.Listed)
+	listed.ExpiresAt = swept.Add(2*day - apikeys.Listed)
+	revoked.ExpiresAt, revoked.RevokedAt = future, now
+	for _, k := range []apikeys.Key{expired, listed, revoked} {
+		done(t, s.APIKeys.InsertKey(ctx, k))
+	}
+	for jti, until := range map[string]time.Time{"past": past, "future": future, "moved": past} {
+		done(t, s.Allowed.AllowToken(ctx, jti, until))
+	}
+	done(t, s.Allowed.AllowToken(ctx, "moved", future))
 	done(t, s.Changes.Append(ctx, changes.Entry{Kind: changes.UserVersion, Key: "always", Value: 1}))
 	done(t, s.Users.Create(ctx, users.User{ID: "usr"}, []users.Claim{address("usr@example.org")}, now))
 	done(t, s.Clients.InsertClient(ctx, clients.Client{ID: "app"}))
@@ -74,6 +86,10 @@ func testSweep(t *testing.T, f *Fixture) {
 			must(s.Sessions.GetSession(ctx, id))(t)
 		}
 		must(s.Grants.GetGrant(ctx, "over"))(t)
+		must(s.APIKeys.GetKey(ctx, "expired"))(t)
+		if !must(s.Allowed.TokenAllowed(ctx, "past", past.Add(-tick)))(t) {
+			t.Fatal("an allowed token went ahead of its end")
+		}
 		fails(t, s.Once.Put(ctx, "trip", "past", nil, future), fault.Conflict, "")
 		fails(t, s.Once.Mark(ctx, "flow", "past", future), fault.Conflict, "")
 		if _, ok := find(must(s.Changes.Read(ctx, 0, now))(t), changes.RevokedToken, "past"); !ok {
@@ -89,6 +105,11 @@ func testSweep(t *testing.T, f *Fixture) {
 		refused(s.Sessions.GetSession(ctx, "idle"))(t, fault.NotFound, "session_unknown")
 		refused(s.Grants.GetGrant(ctx, "over"))(t, fault.NotFound, "grant_unknown")
 		refused(s.Grants.GetGrant(ctx, "unused"))(t, fault.NotFound, "grant_unknown")
+		refused(s.APIKeys.GetKey(ctx, "expired"))(t, fault.NotFound, "key_unknown")
+		fails(t, s.APIKeys.RevokeKey(ctx, "expired", now), fault.NotFound, "key_unknown")
+		if must(s.Allowed.TokenAllowed(ctx, "past", past.Add(-tick)))(t) { // it would be, were it still there
+			t.Fatal("an allowed token that ended is still stored")
+		}
 		done(t, s.Once.Put(ctx, "trip", "past", []byte("x"), future))
 		done(t, s.Once.Mark(ctx, "flow", "past", future))
 		for i := range racers {
@@ -108,6 +129,14 @@ func testSweep(t *testing.T, f *Fixture) {
 		must(s.Sessions.GetSession(ctx, "touched"))(t)
 		same(t, kept, must(s.Grants.GetGrant(ctx, "kept"))(t))
 		same(t, moved, must(s.Grants.GetGrant(ctx, "moved"))(t))
+		for _, k := range []apikeys.Key{listed, revoked} {
+			same(t, k, must(s.APIKeys.GetKey(ctx, k.ID))(t))
+		}
+		for _, jti := range []string{"future", "moved"} {
+			if !must(s.Allowed.TokenAllowed(ctx, jti, swept))(t) {
+				t.Fatalf("the allowed token %s is gone", jti)
+			}
+		}
 		must(s.Once.Take(ctx, "trip", "future", now))(t)
 		fails(t, s.Once.Mark(ctx, "flow", "future", future), fault.Conflict, "")
 		entries := must(s.Changes.Read(ctx, 0, now))(t)
