@@ -1,6 +1,5 @@
 package main
 
-func attacksOnLinking() []attack    { return nil }
 func attacksOnPasswords() []attack  { return nil }
 func attacksOnSessions() []attack   { return nil }
 func attacksOnTheSurface() []attack { return nil }
