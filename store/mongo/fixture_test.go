@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/broker/apikeys"
 	"example.com/broker/internal/fault"
 	"example.com/broker/sessions"
 	"example.com/broker/store"
@@ -86,6 +87,10 @@ func aRotation(id, to string) tokens.Rotation {
 		GrantID: id, ClientID: "app", AnchorHash: "anchor", From: "first", To: to, Successor: "sealed " + to,
 		Now: now.Add(time.Second), IdleUntil: now.Add(2 * time.Hour),
 	}
+}
+
+func anAPIKey(id string) apikeys.Key {
+	return apikeys.Key{ID: id, SecretHash: "hash", OwnerID: "u1", Name: "key", CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour)}
 }
 
 func aUser(id string) users.User {

@@ -193,6 +193,50 @@ func TestLostAnswerOfOnesOwnWriteIsSuccess(t *testing.T) {
 			},
 		},
 		{
+			name: "API key inserted",
+			act:  func(ctx context.Context, s *store.Stores) error { return s.APIKeys.InsertKey(ctx, anAPIKey("k")) },
+			done: func(ctx context.Context, s *store.Stores) (bool, error) {
+				got, err := s.APIKeys.GetKey(ctx, "k")
+				return cmp.Equal(got, anAPIKey("k")), err
+			},
+		},
+		{
+			name:  "API key revoked",
+			setup: func(ctx context.Context, s *store.Stores) error { return s.APIKeys.InsertKey(ctx, anAPIKey("k")) },
+			act:   func(ctx context.Context, s *store.Stores) error { return s.APIKeys.RevokeKey(ctx, "k", now) },
+			done: func(ctx context.Context, s *store.Stores) (bool, error) {
+				got, err := s.APIKeys.GetKey(ctx, "k")
+				return got.RevokedAt.Equal(now), err
+			},
+		},
+		{
+			name:  "API key touched",
+			setup: func(ctx context.Context, s *store.Stores) error { return s.APIKeys.InsertKey(ctx, anAPIKey("k")) },
+			act:   func(ctx context.Context, s *store.Stores) error { return s.APIKeys.TouchKey(ctx, "k", now) },
+			done: func(ctx context.Context, s *store.Stores) (bool, error) {
+				got, err := s.APIKeys.GetKey(ctx, "k")
+				return got.LastUsed.Equal(now), err
+			},
+		},
+		{
+			name: "token allowed",
+			act: func(ctx context.Context, s *store.Stores) error {
+				return s.Allowed.AllowToken(ctx, "j", now.Add(time.Hour))
+			},
+			done: func(ctx context.Context, s *store.Stores) (bool, error) { return s.Allowed.TokenAllowed(ctx, "j", now) },
+		},
+		{
+			name: "token forgotten",
+			setup: func(ctx context.Context, s *store.Stores) error {
+				return s.Allowed.AllowToken(ctx, "j", now.Add(time.Hour))
+			},
+			act: func(ctx context.Context, s *store.Stores) error { return s.Allowed.ForgetToken(ctx, "j") },
+			done: func(ctx context.Context, s *store.Stores) (bool, error) {
+				ok, err := s.Allowed.TokenAllowed(ctx, "j", now)
+				return !ok, err
+			},
+		},
+		{
 			name: "entry appended",
 			act: func(ctx context.Context, s *store.Stores) error {
 				return s.Changes.Append(ctx, changes.Entry{Kind: changes.RevokedGrant, Key: "g", Until: now.Add(time.Hour)})
@@ -281,6 +325,10 @@ func TestLostAnswerOfAnothersWriteIsNoSuccess(t *testing.T) {
 			act: func(ctx context.Context, s *store.Stores) error {
 				return s.Users.Replace(ctx, aUser("u"), nil, nil, now)
 			},
+		},
+		{
+			name: "the same API key",
+			act:  func(ctx context.Context, s *store.Stores) error { return s.APIKeys.InsertKey(ctx, anAPIKey("k")) },
 		},
 		{
 			name: "the same first keys",
@@ -407,11 +455,31 @@ func TestNoAnswerIsUnavailable(t *testing.T) {
 		"insert client": func(ctx context.Context, s *store.Stores) error {
 			return s.Clients.InsertClient(ctx, clients.Client{ID: "c"})
 		},
-		"swap keys":    func(ctx context.Context, s *store.Stores) error { return s.Keys.SwapKeys(ctx, keys.Set{Alg: "ES256"}) },
-		"insert grant": func(ctx context.Context, s *store.Stores) error { return s.Grants.InsertGrant(ctx, aCode("g")) },
-		"kill grant":   func(ctx context.Context, s *store.Stores) error { return s.Grants.KillGrant(ctx, "g", now) },
-		"put":          func(ctx context.Context, s *store.Stores) error { return s.Once.Put(ctx, "k", "i", nil, now) },
-		"mark":         func(ctx context.Context, s *store.Stores) error { return s.Once.Mark(ctx, "k", "i", now) },
+		"swap keys":      func(ctx context.Context, s *store.Stores) error { return s.Keys.SwapKeys(ctx, keys.Set{Alg: "ES256"}) },
+		"insert grant":   func(ctx context.Context, s *store.Stores) error { return s.Grants.InsertGrant(ctx, aCode("g")) },
+		"kill grant":     func(ctx context.Context, s *store.Stores) error { return s.Grants.KillGrant(ctx, "g", now) },
+		"insert API key": func(ctx context.Context, s *store.Stores) error { return s.APIKeys.InsertKey(ctx, anAPIKey("k")) },
+		"revoke API key": func(ctx context.Context, s *store.Stores) error { return s.APIKeys.RevokeKey(ctx, "k", now) },
+		"touch API key":  func(ctx context.Context, s *store.Stores) error { return s.APIKeys.TouchKey(ctx, "k", now) },
+		"get API key": func(ctx context.Context, s *store.Stores) error {
+			_, err := s.APIKeys.GetKey(ctx, "k")
+			return err
+		},
+		"list API keys": func(ctx context.Context, s *store.Stores) error {
+			_, err := s.APIKeys.LiveKeysOf(ctx, "u1", now, 10)
+			return err
+		},
+		"allow token":  func(ctx context.Context, s *store.Stores) error { return s.Allowed.AllowToken(ctx, "j", now) },
+		"forget token": func(ctx context.Context, s *store.Stores) error { return s.Allowed.ForgetToken(ctx, "j") },
+		"token allowed": func(ctx context.Context, s *store.Stores) error {
+			ok, err := s.Allowed.TokenAllowed(ctx, "j", now)
+			if ok {
+				return fault.New(fault.Internal, "", "a token that nobody answered for is allowed")
+			}
+			return err
+		},
+		"put":  func(ctx context.Context, s *store.Stores) error { return s.Once.Put(ctx, "k", "i", nil, now) },
+		"mark": func(ctx context.Context, s *store.Stores) error { return s.Once.Mark(ctx, "k", "i", now) },
 		"append": func(ctx context.Context, s *store.Stores) error {
 			return s.Changes.Append(ctx, changes.Entry{Kind: "k"})
 		},

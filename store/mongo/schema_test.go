@@ -11,6 +11,7 @@ import (
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	driveroptions "go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"example.com/broker/clients"
 	"example.com/broker/internal/fault"
 	"example.com/broker/store/mongo"
 	"example.com/broker/store/mongo/mongotest"
@@ -119,6 +120,40 @@ func TestOpenSchemaVersions(t *testing.T) {
 				t.Errorf("the schema has version %v now, want %d as before", got, test.version)
 			}
 		})
+	}
+}
+
+// A database of the version before gets what is new and keeps what it had, and brokers of that version go on beside this one.
+func TestOpenOfTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	uri, database := mongotest.URI(t), mongotest.Database(t)
+	data := mongotest.Client(t).Database(database)
+	before := open(t, options(uri, database))
+	if err := before.Clients.InsertClient(t.Context(), clients.Client{ID: "app"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, coll := range []string{"api_keys", "allowed"} {
+		if err := data.Collection(coll).Drop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set := bson.M{"$set": bson.M{"version": 1, "oldest": 1}}
+	if _, err := data.Collection(mongo.MetaC).UpdateOne(t.Context(), bson.M{"_id": "schema"}, set); err != nil {
+		t.Fatal(err)
+	}
+
+	s := open(t, options(uri, database))
+	if _, err := s.Clients.GetClient(t.Context(), "app"); err != nil {
+		t.Errorf("the client of before: %v", err)
+	}
+	if got := meta(t, database, "schema"); got["version"] != int32(2) || got["oldest"] != int32(1) {
+		t.Errorf("the schema is %v, want version 2, which version 1 can use", got)
+	}
+	for coll, want := range map[string]int{"api_keys": 3, "allowed": 2} {
+		specs, err := data.Collection(coll).Indexes().ListSpecifications(t.Context())
+		if err != nil || len(specs) != want {
+			t.Errorf("%s has %d indexes (%v), want %d", coll, len(specs), err, want)
+		}
 	}
 }
 

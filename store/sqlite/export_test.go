@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"strings"
 
 	"example.com/broker/store"
 )
@@ -23,6 +24,16 @@ func WithHooks(o Options, h Hooks) Options {
 func Ask[T any](ctx context.Context, s *store.Stores, query string) (v T, err error) {
 	err = s.Users.(*userStore).read.one(ctx, query, nil, &v)
 	return v, err
+}
+
+// Plan returns how SQLite would run a query, a step a line.
+func Plan(ctx context.Context, s *store.Stores, query string) (string, error) {
+	steps, err := list(ctx, s.Users.(*userStore).read, func(row scanner) (step string, err error) {
+		var id, parent, unused int
+		err = row.Scan(&id, &parent, &unused, &step)
+		return step, err
+	}, "EXPLAIN QUERY PLAN "+query)
+	return strings.Join(steps, "\n"), err
 }
 
 // Tell runs a pragma in the writer, whose connection has settings of its own.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/broker/apikeys"
 	"example.com/broker/clients"
 	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
@@ -84,7 +85,7 @@ func workChild(path string) error {
 		return err
 	}
 	workers := []func(s *store.Stores, id string, n int) (string, error){
-		workClients, workRecords, workMarks, workCodes, workFamily, workUsers, workCounter, workDeaths, workStream,
+		workClients, workRecords, workMarks, workCodes, workFamily, workUsers, workCounter, workDeaths, workStream, workAPIKeys, workAllowed,
 	}
 	failed := make(chan error)
 	for w, work := range workers {
@@ -171,6 +172,21 @@ func workStream(s *store.Stores, id string, n int) (string, error) {
 	return "entry", s.Changes.Append(context.Background(), changes.Entry{Kind: changes.UserVersion, Key: id, Value: int64(n)})
 }
 
+func workAPIKeys(s *store.Stores, id string, n int) (string, error) {
+	k := apikeys.Key{ID: item(id, n), SecretHash: "hash", OwnerID: id, CreatedAt: start(), ExpiresAt: start().Add(time.Hour)}
+	if err := s.APIKeys.InsertKey(context.Background(), k); err != nil || n%2 == 0 {
+		return "apikey", err
+	}
+	return "revoked", s.APIKeys.RevokeKey(context.Background(), k.ID, start())
+}
+
+func workAllowed(s *store.Stores, id string, n int) (string, error) {
+	if err := s.Allowed.AllowToken(context.Background(), item(id, n), start().Add(time.Hour)); err != nil || n%2 == 0 {
+		return "allowed", err
+	}
+	return "forgotten", s.Allowed.ForgetToken(context.Background(), item(id, n))
+}
+
 // compareAll compares many at once, so that they share commits.
 func compareAll(t *testing.T, s *store.Stores, acks []string) {
 	t.Helper()
@@ -224,6 +240,16 @@ func kept(ctx context.Context, s *store.Stores, verb, id string, n int) error {
 		var g tokens.Grant
 		if g, err = s.Grants.GetGrant(ctx, item(id, n)); err == nil && g.Dead.IsZero() {
 			err = errors.New("the grant lives")
+		}
+	case "apikey", "revoked":
+		var k apikeys.Key
+		if k, err = s.APIKeys.GetKey(ctx, item(id, n)); err == nil && k.RevokedAt.IsZero() == (verb == "revoked") {
+			err = fmt.Errorf("the key was revoked at %v", k.RevokedAt)
+		}
+	case "allowed", "forgotten":
+		var ok bool
+		if ok, err = s.Allowed.TokenAllowed(ctx, item(id, n), start()); err == nil && ok != (verb == "allowed") {
+			err = fmt.Errorf("allowed is %v", ok)
 		}
 	case "count":
 		err = atLeast(sqlite.Ask[int64](ctx, s, fmt.Sprintf("SELECT count FROM counters WHERE key = '%s'", id)))(int64(n + 1))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/broker/apikeys"
 	"example.com/broker/clients"
 	"example.com/broker/internal/fault"
 	"example.com/broker/store/sqlite"
@@ -189,6 +190,51 @@ func TestANewerSchema(t *testing.T) {
 			t.Errorf("the file was changed (%v)", err)
 		}
 	})
+}
+
+// A file of the version before gets what is new and keeps what it had, and the program before can still open it.
+func TestAFileOfTheVersionBefore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "broker.db")
+	s := open(t, path, sqlite.Hooks{})
+	if err := s.Clients.InsertClient(t.Context(), clients.Client{ID: "app"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, path, `DROP TABLE api_keys`, `DROP TABLE allowed_tokens`, `DELETE FROM schema_version WHERE version_id > 1`)
+
+	s = open(t, path, sqlite.Hooks{})
+	if _, err := s.Clients.GetClient(t.Context(), "app"); err != nil {
+		t.Errorf("the client of before: %v", err)
+	}
+	if err := s.APIKeys.InsertKey(t.Context(), apikeys.Key{ID: "k", ExpiresAt: start()}); err != nil {
+		t.Errorf("an API key: %v", err)
+	}
+	if err := s.Allowed.AllowToken(t.Context(), "jti", start()); err != nil {
+		t.Errorf("an allowed token: %v", err)
+	}
+	for query, want := range map[string]int64{"SELECT max(version_id) FROM schema_version": 2, "SELECT oldest FROM schema_compat": 1} {
+		if got, err := sqlite.Ask[int64](t.Context(), s, query); err != nil || got != want {
+			t.Errorf("%s: got %d, %v, want %d", query, got, err, want)
+		}
+	}
+}
+
+// A list and a sweep must not read what they do not need.
+func TestNewTablesAreReadByIndex(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "broker.db"), sqlite.Hooks{})
+	for _, c := range []struct{ query, index string }{
+		{"SELECT id FROM api_keys WHERE owner_id = 'u' ORDER BY created_at DESC, id DESC", "api_keys_by_owner"},
+		{"SELECT id FROM api_keys WHERE owner_id = 'u' AND revoked_at = 0 AND expires_at > 1 ORDER BY created_at DESC, id DESC", "api_keys_by_owner"},
+		{"SELECT rowid FROM api_keys WHERE gone <= 1", "api_keys_by_gone"},
+		{"SELECT jti FROM allowed_tokens WHERE until <= 1", "allowed_tokens_by_until"},
+	} {
+		plan, err := sqlite.Plan(t.Context(), s, c.query)
+		if err != nil || !strings.Contains(plan, c.index) || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("%s: got plan %q, %v, want %s alone", c.query, plan, err, c.index)
+		}
+	}
 }
 
 func TestReadersCannotWrite(t *testing.T) {
