@@ -23,6 +23,7 @@ type Config struct {
 	Password       Password            `koanf:"password"`
 	APIKeys        APIKeys             `koanf:"api_keys"`
 	Registration   Registration        `koanf:"registration"`
+	Tools          Tools               `koanf:"tools"`
 	Bootstrap      Bootstrap           `koanf:"bootstrap"`
 	Providers      map[string]Provider `koanf:"providers" doc:"Identity providers by id; the callback of one is /callback/<id>."`
 	Clients        map[string]Client   `koanf:"clients" doc:"Applications by client_id."`
@@ -101,6 +102,12 @@ type Password struct {
 // APIKeys are the machine keys of users.
 type APIKeys struct {
 	Query bool `koanf:"query" doc:"Take an API key in the parameter api_key too, where addresses end up in logs of others."`
+}
+
+// Tools are pages for the people who build apps and APIs.
+type Tools struct {
+	JWT   bool `koanf:"jwt" doc:"The JWT decoder at /tools/jwt. It works in the browser and shows nothing that is not public."`
+	Guide bool `koanf:"guide" doc:"The guide at /guide: what each kind of credential is for, with a line to try it by."`
 }
 
 // Registration is how unknown people become users.
@@ -192,5 +199,6 @@ func Default() Config {
 		Sessions:     Sessions{Idle: time.Hour, Absolute: 12 * time.Hour},
 		Password:     Password{Enabled: true, MinLength: 15},
 		Registration: Registration{Open: true, DefaultRole: "viewer"},
+		Tools:        Tools{JWT: true, Guide: true},
 	}
 }
