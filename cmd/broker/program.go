@@ -90,6 +90,8 @@ type options struct {
 	dev bool
 	// hosts limits the host names served; nil for all.
 	hosts []string
+	// between lets tests stand between the broker and its store; nil for nobody.
+	between func(*store.Stores) *store.Stores
 }
 
 // newProgram opens the store and builds everything on it; the caller closes it. The change stream has been read once and the signing
@@ -103,6 +105,9 @@ func newProgram(ctx context.Context, cfg config.Config, o options) (_ *program, 
 	}
 	if p.stores, err = openStore(ctx, cfg.Store, o); err != nil {
 		return nil, err
+	}
+	if o.between != nil {
+		p.stores = o.between(p.stores)
 	}
 	defer func() {
 		if err != nil {

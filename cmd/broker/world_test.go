@@ -52,6 +52,7 @@ type world struct {
 	transport http.RoundTripper
 	ledger    *ledger
 	operator  operator
+	store     *meter
 	people    *atomic.Int64
 	stop      func()
 }
@@ -217,7 +218,8 @@ func (w *world) start(l net.Listener) {
 		w.Fatalf("configuration of the test world: %v", problems)
 	}
 	ctx := context.WithoutCancel(w.Context())
-	p, err := newProgram(ctx, w.cfg, options{log: slog.New(slog.NewJSONHandler(w.logs, nil)), now: w.clock.now, dev: true})
+	w.store = &meter{}
+	p, err := newProgram(ctx, w.cfg, options{log: slog.New(slog.NewJSONHandler(w.logs, nil)), now: w.clock.now, dev: true, between: w.store.wrap})
 	if err != nil {
 		w.Fatal(err)
 	}
