@@ -71,6 +71,9 @@ const (
 	devOpsPort    = 8084
 
 	devReady = 20 * time.Second
+
+	// devDatabase is the MongoDB database of dev unless the configuration names one.
+	devDatabase = "broker_dev"
 )
 
 // devRun is one run of `broker dev`, put together step by step.
@@ -100,6 +103,10 @@ func runDev(ctx context.Context, o devOptions) error {
 	}
 	if r.folder, err = dev.Open(r.data); err != nil {
 		return err
+	}
+	// Before anything in the folder changes: on MongoDB no file of the store is locked.
+	if other, err := dialControl(ctx, socketIn(r.folder.Path())); err == nil {
+		return errors.Join(r.explain(errFolderTaken), other.close(ctx))
 	}
 	if r.ports, err = r.folder.Listen(ctx, append(wishes, r.upstreamWishes()...)...); err != nil {
 		return r.explain(cmp.Or(r.locked(ctx), err))
@@ -188,7 +195,12 @@ func (r *devRun) configure() error {
 		Users:     r.folder.Accounts(), PID: os.Getpid(),
 	}
 	c.Issuer, c.Listen, c.TLS, c.Ops.Listen = r.about.Issuer, "127.0.0.1:"+r.port(devBroker), config.TLS{}, "127.0.0.1:"+r.port(devOps)
-	c.Store = config.Store{SQLite: config.SQLite{Path: r.folder.Database()}, Mongo: config.Default().Store.Mongo}
+	if c.Store.SQLite = config.Default().Store.SQLite; c.Store.Mongo.URI == "" {
+		c.Store.SQLite.Path = r.folder.Database()
+	} else if r.sources.Of("store.mongo.database") == "default" {
+		// The people of dev must not appear in a database that somebody else runs on.
+		c.Store.Mongo.Database = devDatabase
+	}
 	c.Keys.Encryption, c.TrustedProxies = []string{r.folder.EncryptionKey()}, nil
 	if c.Password.DefaultClient == "" && c.Password.Enabled {
 		c.Password.DefaultClient = dev.CLIClient
@@ -219,8 +231,7 @@ func (r *devRun) real(id string) string {
 // notices says which settings are for `broker serve` and do nothing here.
 func (r *devRun) notices() {
 	for _, key := range []string{
-		"issuer", "listen", "tls.cert_file", "tls.key_file", "ops.listen", "store.sqlite.path", "store.mongo.uri", "store.mongo.database",
-		"trusted_proxies", "keys.encryption",
+		"issuer", "listen", "tls.cert_file", "tls.key_file", "ops.listen", "store.sqlite.path", "trusted_proxies", "keys.encryption",
 	} {
 		if where := r.sources.Of(key); where != "default" {
 			fmt.Fprintf(r.err, "%s  %s is for `broker serve`: dev has its own\n", where, key)
@@ -324,6 +335,8 @@ func (r *devRun) locked(ctx context.Context) error {
 	return nil
 }
 
+var errFolderTaken = fault.New(fault.Conflict, "store_locked", "another broker answers in this folder")
+
 // explain puts a failed start into words.
 func (r *devRun) explain(err error) error {
 	if fault.CodeOf(err) == "store_locked" {
@@ -339,7 +352,8 @@ func (r *devRun) serve(ctx context.Context, p *program) error {
 		r.close()
 		return errors.Join(err, p.stores.Close())
 	}
-	control, err := p.listenControl(ctx, socketOf(r.cfg.Store))
+	// The socket is in the folder on MongoDB too: it is what keeps a second process out of it there.
+	control, err := p.listenControl(ctx, socketIn(r.folder.Path()))
 	if err != nil {
 		r.close()
 		return errors.Join(err, p.stores.Close())
