@@ -83,7 +83,8 @@ func (s *Service) Check(ctx context.Context) error {
 	return nil
 }
 
-// Get returns a client, disabled ones too: fault.NotFound "client_unknown". A warm call does not read the store.
+// Get returns a client, disabled ones too: fault.NotFound "client_unknown". A warm call does not read the store. The lists of what it
+// returns are shared and must not be altered.
 func (s *Service) Get(ctx context.Context, id string) (Client, error) {
 	if c, ok := s.fixed[id]; ok {
 		return c, nil
@@ -200,7 +201,8 @@ func (s *Service) OriginsOf(c Client) []string {
 	return out
 }
 
-// AllowedOrigin reports whether any enabled client has the origin. The answer may be a minute old for clients changed elsewhere.
+// AllowedOrigin reports whether any enabled client has the origin; false if the store cannot be asked. A warm call does not read the
+// store. The answer may be a minute old for clients changed elsewhere.
 func (s *Service) AllowedOrigin(ctx context.Context, origin string) bool {
 	now := s.o.Now()
 	set := s.origins.Load()
@@ -249,6 +251,16 @@ func (s *Service) API(id string) (API, bool) {
 	return a, ok
 }
 
+// APIByResource returns a configured API by its audience or id, whoever asks.
+func (s *Service) APIByResource(resource string) (API, bool) {
+	for _, a := range s.apis {
+		if a.Audience == resource || a.ID == resource {
+			return a, true
+		}
+	}
+	return API{}, false
+}
+
 // APIFor returns the API whose audience is the resource indicator (RFC 8707 §2), if the client may ask for it; its id will do too.
 func (s *Service) APIFor(c Client, resource string) (API, error) {
 	for _, id := range c.APIs {
@@ -277,7 +289,7 @@ func (s *Service) ScopesOf(c Client) oauth.Scopes {
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,99}$`)
 
-// Validate lists everything that is wrong with a client's registration. Each problem names the field, what was received and a fix.
+// Validate lists everything that is wrong with a client's registration, see the function of that name.
 func (s *Service) Validate(c Client) []Problem { return Validate(c, s.apis) }
 
 // Problem is one thing wrong with a registration.
@@ -293,6 +305,7 @@ func (s *Service) Create(ctx context.Context, c Client) (Client, secret.Value, e
 		return Client{}, "", fault.New(fault.Conflict, "client_exists", "Client %q is defined by the configuration.", c.ID)
 	}
 	var key secret.Value
+	c.SecretHashes, c.SecretGrace = nil, time.Time{}
 	if !c.Public() {
 		key = secret.New(secretBytes)
 		c.SecretHashes = []string{secret.Hash(key)}
@@ -305,6 +318,7 @@ func (s *Service) Create(ctx context.Context, c Client) (Client, secret.Value, e
 	if err := s.o.Store.InsertClient(ctx, c); err != nil {
 		return Client{}, "", err
 	}
+	s.origins.Store(nil) // they may have been collected between the announcement and the row
 	return c, key, nil
 }
 
@@ -323,19 +337,23 @@ func (s *Service) RotateSecret(ctx context.Context, id string) (Client, secret.V
 	return c, key, err
 }
 
-// Change applies edit to the stored client by compare-and-swap, trying again if somebody else was faster.
+// Change applies edit to the stored client by compare-and-swap, trying again if somebody else was faster: edit may be called several
+// times. It cannot change the id, the version or when the client was made. fault.NotFound "client_unknown", fault.Conflict
+// "client_readonly" for a client of the configuration, fault.Invalid "client_invalid", or what edit returned.
 func (s *Service) Change(ctx context.Context, id string, edit func(*Client) error) (Client, error) {
 	if _, ok := s.fixed[id]; ok {
 		return Client{}, fault.New(fault.Conflict, "client_readonly", "Client %q is defined by the configuration: change it there.", id)
 	}
 	for {
-		c, err := s.o.Store.GetClient(ctx, id)
+		old, err := s.o.Store.GetClient(ctx, id)
 		if err != nil {
 			return Client{}, err
 		}
+		c := old
 		if err := edit(&c); err != nil {
 			return Client{}, err
 		}
+		c.ID, c.V, c.CreatedAt = old.ID, old.V, old.CreatedAt
 		if err := invalid(s.Validate(c)); err != nil {
 			return Client{}, err
 		}
@@ -346,8 +364,12 @@ func (s *Service) Change(ctx context.Context, id string, edit func(*Client) erro
 		if fault.Is(err, fault.Conflict) {
 			continue
 		}
+		if err != nil {
+			return Client{}, err
+		}
+		s.origins.Store(nil) // they may have been collected between the announcement and the row
 		c.V++
-		return c, err
+		return c, nil
 	}
 }
 

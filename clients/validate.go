@@ -2,20 +2,22 @@ package clients
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"example.com/broker/oauth"
 )
 
 var (
 	authMethods = []string{oauth.AuthNone, oauth.AuthClientSecretBasic, oauth.AuthClientSecretPost}
-	grantTypes  = []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantPassword, oauth.GrantClientCredentials}
+	grantTypes  = []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantPassword, oauth.GrantClientCredentials, oauth.GrantTokenExchange}
 	idTokenAlgs = []string{"", "RS256", "ES256", "EdDSA"}
 )
 
-// Validate lists everything wrong with a registration, given the APIs there are.
+// Validate lists everything wrong with a registration, given the APIs there are. Each problem names the field, what was received and
+// a fix. It does not look at secrets: Service makes them.
 func Validate(c Client, apis map[string]API) []Problem {
 	var out []Problem
 	add := func(field, format string, args ...any) {
@@ -23,6 +25,9 @@ func Validate(c Client, apis map[string]API) []Problem {
 	}
 	if !validID.MatchString(c.ID) {
 		add("client_id", "%.100q: use 1 to 100 letters, digits, and . _ ~ -, starting with a letter or digit", c.ID)
+	}
+	if len(c.Name) > maxName || !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, unprintable) {
+		add("name", "%.120q: use at most %d bytes of printable text", c.Name, maxName)
 	}
 	if !slices.Contains(authMethods, c.AuthMethod) {
 		add("token_endpoint_auth_method", "%q is not one of %s", c.AuthMethod, strings.Join(authMethods, ", "))
@@ -53,11 +58,9 @@ func Validate(c Client, apis map[string]API) []Problem {
 			add(fmt.Sprintf("allowed_origins[%d]", i), "%q is not an origin such as https://app.example.com", o)
 		}
 	}
-	if c.InitiateLoginURI != "" {
-		u, err := url.Parse(c.InitiateLoginURI)
-		if err != nil || u.Host == "" || (u.Scheme != "https" && !(u.Scheme == "http" && oauth.IsLoopbackHost(u.Hostname()))) {
-			add("initiate_login_uri", "%q is not an https address", c.InitiateLoginURI)
-		}
+	// It is a link on our pages, so what may be no redirect address may not stand there either.
+	if u := c.InitiateLoginURI; u != "" && (oauth.CheckRedirectURI(u) != nil || oauth.Origin(u) == "") {
+		add("initiate_login_uri", "%.200q is not an https address", u)
 	}
 	if c.Allows(oauth.GrantPassword) && !c.FirstParty {
 		add("grant_types", "password is for first-party clients only: set first_party, or use authorization_code")
@@ -82,8 +85,16 @@ func Validate(c Client, apis map[string]API) []Problem {
 	if !slices.Contains(idTokenAlgs, c.IDTokenAlg) {
 		add("id_token_signed_response_alg", "%q is not one of RS256, ES256, EdDSA", c.IDTokenAlg)
 	}
-	if _, err := oauth.ParseScopes(c.Scopes.String()); err != nil {
-		add("scopes", "%s", err)
+	for i, v := range c.Scopes {
+		if one, err := oauth.ParseScopes(v); err != nil || len(one) != 1 {
+			add(fmt.Sprintf("scopes[%d]", i), "%.100q is not one scope value", v)
+		}
 	}
 	return out
 }
+
+// maxName bounds, in bytes, what people are shown of a client.
+const maxName = 100
+
+// unprintable reports characters that could draw a name as another one: controls, and marks that turn the direction of text.
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }

@@ -106,6 +106,12 @@ const (
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
+// Token types (RFC 8693 §3). TokenTypeAPIKey is our own.
+const (
+	TokenTypeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
+	TokenTypeAPIKey      = "urn:broker:token-type:api-key"
+)
+
 // Scopes with a meaning of their own (OpenID Connect Core §5.4, §11). ScopeRoles asks for `roles` in ID token and userinfo.
 const (
 	ScopeOpenID        = "openid"

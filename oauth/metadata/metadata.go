@@ -78,7 +78,7 @@ func documents(d Deps) (openID, server Document) {
 			"scopes_supported":                               scopes,
 			"response_types_supported":                       []string{"code"},
 			"response_modes_supported":                       []string{oauth.ModeQuery, oauth.ModeFormPost},
-			"grant_types_supported":                          []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantPassword, oauth.GrantClientCredentials},
+			"grant_types_supported":                          []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantPassword, oauth.GrantClientCredentials, oauth.GrantTokenExchange},
 			"token_endpoint_auth_methods_supported":          auth,
 			"revocation_endpoint_auth_methods_supported":     auth,
 			"introspection_endpoint_auth_methods_supported":  confidential,

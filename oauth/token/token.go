@@ -3,6 +3,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/netip"
@@ -12,10 +13,12 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/broker/apikeys"
 	"example.com/broker/clients"
 	"example.com/broker/internal/fault"
 	"example.com/broker/internal/secret"
 	"example.com/broker/oauth"
+	"example.com/broker/rbac"
 	"example.com/broker/tokens"
 	"example.com/broker/users"
 	"example.com/broker/web"
@@ -27,7 +30,10 @@ type Deps struct {
 	Users   *users.Service
 	Grants  *tokens.Grants
 	Issuer  *tokens.Issuer
-	Now     func() time.Time
+	Keys    *apikeys.Service
+	// Roles are the permission sets of the roles.
+	Roles func() map[string][]rbac.Permission
+	Now   func() time.Time
 	// DefaultClient is meant where the password grant and /refresh come without client_id, "" for none.
 	DefaultClient string
 	// Observe counts answers by grant type and result.
@@ -58,6 +64,9 @@ type issue struct {
 	scope   oauth.Scopes
 	refresh string
 	id      bool // an ID token belongs to the answer
+	// client is the client_id of the token where it is not the one that authenticated; exchanged adds what RFC 8693 §2.2.1 demands.
+	client    string
+	exchanged bool
 }
 
 // Routes returns the routes of this package.
@@ -71,6 +80,7 @@ func Routes(d Deps) []web.Route {
 		oauth.GrantRefreshToken:      e.refresh,
 		oauth.GrantPassword:          e.password,
 		oauth.GrantClientCredentials: e.self,
+		oauth.GrantTokenExchange:     e.exchange,
 	}
 	return []web.Route{
 		{Method: http.MethodPost, Path: "/token", Lane: web.Protocol, Guard: web.By("client"), CORS: web.ClientCORS, Handle: e.token},
@@ -129,7 +139,7 @@ func (e *endpoint) answer(c *gin.Context, form url.Values) error {
 		return err
 	}
 	web.RestrictOrigin(c, e.Clients.OriginsOf(client))
-	if !client.Allows(grant) {
+	if client.ID != "" && !client.Allows(grant) {
 		e.Observe(grant, "refused")
 		return oauth.Errorf(oauth.ErrUnauthorizedClient, "client %s is not registered for the grant type %s", client.ID, grant)
 	}
@@ -159,6 +169,9 @@ func (e *endpoint) authenticate(c *gin.Context, form url.Values) (clients.Client
 	if err != nil {
 		return clients.Client{}, err
 	}
+	if cr.ID == "" && form.Get("grant_type") == oauth.GrantTokenExchange {
+		return clients.Client{}, nil // the key is the proof
+	}
 	if cr.ID == "" {
 		switch {
 		case form.Get("grant_type") != oauth.GrantPassword:
@@ -172,12 +185,15 @@ func (e *endpoint) authenticate(c *gin.Context, form url.Values) (clients.Client
 }
 
 func (e *endpoint) sign(ctx context.Context, client clients.Client, what issue) (gin.H, error) {
-	access, err := e.Issuer.AccessToken(ctx, tokens.AccessRequest{ClientID: client.ID, User: what.user, Grant: what.grant, API: what.api, Scope: what.scope})
+	access, err := e.Issuer.AccessToken(ctx, tokens.AccessRequest{ClientID: cmp.Or(what.client, client.ID), User: what.user, Grant: what.grant, API: what.api, Scope: what.scope})
 	if err != nil {
 		return nil, err
 	}
 	body := gin.H{
 		"access_token": access.Raw, "token_type": "bearer", "expires_in": int(access.Life.Seconds()), "scope": what.scope.String(),
+	}
+	if what.exchanged {
+		body["issued_token_type"] = oauth.TokenTypeAccessToken
 	}
 	if what.refresh != "" {
 		body["refresh_token"] = what.refresh
