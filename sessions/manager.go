@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func (m *Manager) Open(ctx context.Context, o Opening) (Session, secret.Value, e
 	now := m.now()
 	id, err := uuid.NewV7()
 	if err != nil {
-		return Session{}, "", fault.Wrap(err, fault.Unavailable, "unavailable", "No random numbers.")
+		return Session{}, "", fmt.Errorf("make a session id: %w", err)
 	}
 	s := Session{ID: id.String(), CreatedAt: now, Until: now.Add(m.o.Absolute)}
 	cookie := m.prove(&s, o, now)
@@ -81,8 +82,13 @@ func (m *Manager) Open(ctx context.Context, o Opening) (Session, secret.Value, e
 }
 
 // Renew records that the person proved again who they are: same session, new secret, new absolute end. The old cookie value is dead
-// from here on. A session that changed meanwhile gives fault.Conflict "session_changed".
+// from here on. A session that changed or ended meanwhile, or is somebody else's, gives fault.Conflict "session_changed": the caller opens
+// a new one.
 func (m *Manager) Renew(ctx context.Context, s Session, o Opening) (Session, secret.Value, error) {
+	if s.UserID != o.UserID {
+		// What was opened as one person must not go on as another: its id stands in the first one's tokens.
+		return Session{}, "", fault.New(fault.Conflict, "session_changed", "The session belongs to another account.")
+	}
 	now := m.now()
 	old := s.SecretHash
 	s.Until = now.Add(m.o.Absolute)
@@ -127,7 +133,11 @@ func (m *Manager) Load(ctx context.Context, cookie secret.Value) (Session, error
 	// The end is written at most once in a twentieth of the lifetime, so that reading pages costs no writes.
 	next := earlier(now.Add(m.o.Idle), s.Until)
 	if next.Sub(s.IdleUntil) > m.o.Idle/20 {
-		if err := m.o.Store.TouchSession(ctx, id, next, now); err != nil && !fault.Is(err, fault.NotFound) {
+		err := m.o.Store.TouchSession(ctx, id, next, now)
+		if fault.Is(err, fault.NotFound) {
+			return Session{}, required() // it ended since it was read
+		}
+		if err != nil {
 			return Session{}, err
 		}
 		s.IdleUntil = next
@@ -135,9 +145,9 @@ func (m *Manager) Load(ctx context.Context, cookie secret.Value) (Session, error
 	return s, nil
 }
 
-// Of returns a user's live sessions, newest first.
+// Of returns a user's live sessions, newest first, those among the newest 200.
 func (m *Manager) Of(ctx context.Context, userID string) ([]Session, error) {
-	all, err := m.o.Store.SessionsOf(ctx, userID, 200)
+	all, err := m.o.Store.SessionsOf(ctx, userID, maxListed)
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +165,9 @@ func (m *Manager) Of(ctx context.Context, userID string) ([]Session, error) {
 func (m *Manager) Delete(ctx context.Context, id string) error {
 	return m.o.Store.DeleteSession(ctx, id)
 }
+
+// maxListed bounds the sessions read for one user.
+const maxListed = 200
 
 func (m *Manager) now() time.Time { return m.o.Now().UTC().Truncate(time.Millisecond) }
 
