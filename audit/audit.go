@@ -8,8 +8,8 @@ import (
 
 // Event is one entry. No field may hold a secret.
 type Event struct {
-	ID        string            `json:"id" bson:"_id"` // UUIDv7, set by the Recorder
-	At        time.Time         `json:"at" bson:"at"`
+	ID        string            `json:"id" bson:"_id"`        // UUIDv7, set by Log in the order of the chain
+	At        time.Time         `json:"at" bson:"at"`         // set by Log, UTC milliseconds
 	Action    string            `json:"action" bson:"action"` // such as "user.disable"
 	Actor     string            `json:"actor,omitempty" bson:"actor,omitempty"`
 	Target    string            `json:"target,omitempty" bson:"target,omitempty"`
@@ -29,7 +29,8 @@ type Store interface {
 	ListAudit(ctx context.Context, before string, limit int) ([]Event, error)
 }
 
-// Recorder takes events from domain code. Record must not block on the store.
+// Recorder takes events from domain code. Log is the one of a running broker.
 type Recorder interface {
+	// Record takes an event without blocking on the store, and sets its ID, time and chain.
 	Record(ctx context.Context, e Event)
 }

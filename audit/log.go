@@ -2,10 +2,8 @@ package audit
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,7 +30,7 @@ const (
 )
 
 // Log is the Recorder of a running broker: events wait in memory for at most a second, then go to the store in one batch. It keeps
-// one hash chain from its start to its end. Record is safe for concurrent use; Run belongs to one goroutine.
+// one hash chain from its start to its end. Record is safe for concurrent use; Run belongs to one goroutine and is called once.
 type Log struct {
 	store Store
 	now   func() time.Time
@@ -40,6 +38,9 @@ type Log struct {
 	queue chan Event
 	chain string
 	batch []Event
+
+	mu     sync.RWMutex // held by Record for reading
+	closed bool
 }
 
 // NewLog records into store.
@@ -47,23 +48,23 @@ func NewLog(store Store, now func() time.Time, log *slog.Logger) *Log {
 	return &Log{store: store, now: now, log: log, queue: make(chan Event, queueLength)}
 }
 
-// Record takes an event. It never waits: should the store be away for so long that the queue is full, the event goes to the log with
-// its whole content instead of being lost.
+// Record takes an event. It never waits: should the store be away for so long that the queue is full, or Run be over, the event goes to
+// the log with its whole content instead of being lost.
 func (l *Log) Record(ctx context.Context, e Event) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		l.log.Error("audit event without id", "cause", err)
-		return
-	}
-	e.ID, e.At = id.String(), l.now().UTC().Truncate(time.Millisecond)
+	e.At = l.now().UTC().Truncate(time.Millisecond)
 	if e.RequestID == "" {
 		e.RequestID = RequestOf(ctx)
 	}
-	select {
-	case l.queue <- e:
-	default:
-		l.log.Error("audit queue is full", "event", e)
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if !l.closed {
+		select {
+		case l.queue <- e:
+			return
+		default:
+		}
 	}
+	l.log.Error("audit event does not reach the store", "event", e)
 }
 
 // Run writes batches until ctx ends, and then what is left, for at most five seconds.
@@ -71,8 +72,12 @@ func (l *Log) Run(ctx context.Context) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
+		queue := l.queue
+		if len(l.batch) >= batchLength {
+			queue = nil // the store does not take what there is, so the queue fills up and memory stays bounded
+		}
 		select {
-		case e := <-l.queue:
+		case e := <-queue:
 			l.add(e)
 			if len(l.batch) >= batchLength {
 				l.flush(ctx)
@@ -85,16 +90,17 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// add chains an event to the one before: nobody can take one out of the middle unseen.
+// add chains an event to the one before: nobody can take one out of the middle unseen. Ids are given here and not in Record, so that their
+// order is that of the chain.
 func (l *Log) add(e Event) {
-	e.Chain = ""
-	body, err := json.Marshal(e)
+	id, err := uuid.NewV7()
 	if err != nil {
-		l.log.Error("audit event cannot be encoded", "action", e.Action, "cause", err)
+		l.log.Error("audit event does not reach the store", "event", e, "cause", err)
 		return
 	}
-	sum := sha256.Sum256(append([]byte(l.chain), body...))
-	e.Chain = base64.RawURLEncoding.EncodeToString(sum[:])
+	e.ID = id.String()
+	e = e.text()
+	e.Chain = link(l.chain, e)
 	l.chain = e.Chain
 	l.batch = append(l.batch, e)
 }
@@ -114,6 +120,9 @@ func (l *Log) flush(ctx context.Context) {
 }
 
 func (l *Log) finish(ctx context.Context) error {
+	l.mu.Lock()
+	l.closed = true // from here on nothing is put into the queue that nobody takes out
+	l.mu.Unlock()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushBudget)
 	defer cancel()
 	for {
