@@ -24,7 +24,8 @@ type Options struct {
 	Sessions sessions.Store
 	Audit    audit.Recorder
 	Now      func() time.Time
-	// TokenLife is the longest life of an access token, GrantLife that of a grant: for so long an entry can matter.
+	// TokenLife is the longest life of an access token, GrantLife that of a grant or, if that is longer, of a session: for so long an
+	// entry can matter.
 	TokenLife, GrantLife time.Duration
 }
 
@@ -34,7 +35,8 @@ type Service struct{ o Options }
 // New returns a Service.
 func New(o Options) *Service { return &Service{o} }
 
-// EndSession signs one browser out: the session, and with it the grants that were given online in it and the tokens bought with them.
+// EndSession signs one browser out: the session, and with it the grants that were given online in it and the tokens bought with them. An
+// error is the store's; the session may be over all the same, and repeating the call completes it.
 func (s *Service) EndSession(ctx context.Context, x sessions.Session) error {
 	until := x.Until.Add(s.o.TokenLife)
 	if err := s.o.Changes.Append(ctx, changes.Entry{Kind: changes.RevokedSession, Key: x.ID, Value: 1, Until: until}); err != nil {
