@@ -183,7 +183,7 @@ func addressKind(a netip.Addr) kindOfAddress {
 			return public
 		}
 		return reserved
-	case !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || (a.Is6() && !globalUnicast.Contains(a)):
+	case !a.IsValid() || a.IsMulticast() || a.IsLinkLocalUnicast() || (a.Is6() && !globalUnicast.Contains(a)):
 		return reserved
 	}
 	for _, p := range specialUse {

@@ -390,6 +390,19 @@ func TestHTTPClientRefusesAnswers(t *testing.T) {
 	}
 }
 
+func TestHTTPClientFollowsNothingWhateverItsTransport(t *testing.T) {
+	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
+	t.Cleanup(target.Close)
+	server := httptest.NewServer(redirect(http.StatusFound, target.URL))
+	t.Cleanup(server.Close)
+	client := newClient(t, providers.Config{AllowPrivate: true})
+	client.Transport = http.DefaultTransport
+	resp, err := get(t, client, server.URL)
+	if err != nil || resp.StatusCode != http.StatusFound {
+		t.Errorf("answer %v, error %v; want the redirect itself", resp, err)
+	}
+}
+
 func redirect(status int, target string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target, status) }
 }
@@ -408,10 +421,14 @@ func (q quiet) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestHTTPClientGivesUpAfterTenSeconds(t *testing.T) {
-	for rule, network := range map[string]http.RoundTripper{"no answer": quiet{}, "a body that stops": quiet{head: true}} {
+	for rule, override := range map[string]*http.Client{
+		"no answer":            {Transport: quiet{}},
+		"a body that stops":    {Transport: quiet{head: true}},
+		"a test that has time": {Transport: quiet{}, Timeout: time.Hour},
+	} {
 		t.Run(rule, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client := newClient(t, providers.Config{Client: &http.Client{Transport: network}})
+				client := newClient(t, providers.Config{Client: override})
 				start := time.Now()
 				_, err := get(t, client, "https://example.com/")
 				if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second {

@@ -36,6 +36,7 @@ func TestDiscoveryDocument(t *testing.T) {
 		{"a token endpoint on http elsewhere", object{"token_endpoint": "http://example.com/token"}, false},
 		{"keys on http elsewhere", object{"jwks_uri": "http://example.com/keys"}, false},
 		{"keys in a file", object{"jwks_uri": "file:///etc/passwd"}, false},
+		{"no signature algorithm that is taken", object{"id_token_signing_alg_values_supported": []string{"HS256", "none"}}, false},
 		{"an authorization endpoint that is a script", object{"authorization_endpoint": "javascript:alert(1)"}, false},
 		{"an authorization endpoint that sets our parameters", object{"authorization_endpoint": "SELF/auth?redirect_uri=https://evil.example"}, false},
 		{"an authorization endpoint with a parameter of its own", object{"authorization_endpoint": "SELF/auth?tenant=1"}, true},
@@ -326,6 +327,7 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		{"the namespace of local login names", oidc.New, func(c *providers.Config) { c.Namespace = users.LocalNamespace }, []string{"namespace"}},
 		{"a subject claim that changes hands", oidc.New, func(c *providers.Config) { c.SubjectClaim = "email" }, []string{"subject_claim", "email"}},
 		{"hosted domains of a generic provider", oidc.New, func(c *providers.Config) { c.HostedDomains = []string{"a.org"} }, []string{"hosted_domains"}},
+		{"an empty hosted domain", oidc.NewGoogle, func(c *providers.Config) { c.HostedDomains = []string{"a.org", ""} }, []string{"hosted_domains"}},
 		{"GitHub's addresses", oidc.New, func(c *providers.Config) { c.TokenURL = "https://example.com" }, []string{"token_url"}},
 		{"a certificate file that is not there", oidc.New, func(c *providers.Config) { c.CAFile, c.Client = "/nowhere.pem", nil }, []string{"ca_file"}},
 	} {

@@ -2,6 +2,8 @@ package oidc_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -192,6 +194,42 @@ func TestTokenAnswer(t *testing.T) {
 			if len(err.Error()) > 1000 {
 				t.Errorf("the error has %d bytes", len(err.Error()))
 			}
+		})
+	}
+}
+
+// An honest answer in a form that was not asked for.
+func TestTokenAnswerInAnotherForm(t *testing.T) {
+	for rule, rewrite := range map[string]func(http.ResponseWriter, map[string]any){
+		"form-encoded": func(w http.ResponseWriter, doc map[string]any) {
+			form := url.Values{}
+			for name, value := range doc {
+				form.Set(name, fmt.Sprint(value))
+			}
+			w.Header().Set("Content-Type", "application/x-www-form-urlencoded")
+			_, _ = io.WriteString(w, form.Encode())
+		},
+		"the ID token in the JSON form of JWS": func(w http.ResponseWriter, doc map[string]any) {
+			part := strings.Split(doc["id_token"].(string), ".")
+			raw, _ := json.Marshal(map[string]string{"protected": part[0], "payload": part[1], "signature": part[2]})
+			doc["id_token"] = string(raw)
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(doc)
+		},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			g := startGoogle(t, oidc.NewGoogle, nil)
+			g.SetFault(local.GoogleTokenPath, func(w http.ResponseWriter, r *http.Request) {
+				honest := httptest.NewRecorder()
+				g.Genuine(honest, r)
+				var doc map[string]any
+				if err := json.Unmarshal(honest.Body.Bytes(), &doc); err != nil {
+					panic(err)
+				}
+				rewrite(w, doc)
+			})
+			_, err := signIn(t, g.provider, "ada")
+			wantFault(t, err, "upstream_invalid")
 		})
 	}
 }

@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 
@@ -21,6 +22,9 @@ func NewGoogle(c providers.Config) (providers.Provider, error) {
 	c.Issuer = cmp.Or(c.Issuer, GoogleIssuer)
 	c.HostedDomains = slices.Clone(c.HostedDomains)
 	for i, d := range c.HostedDomains {
+		if d == "" { // it would let in whoever has none
+			return nil, errors.New("hosted_domains has an empty entry")
+		}
 		c.HostedDomains[i] = strings.ToLower(d)
 	}
 	p, err := build(c)
@@ -50,7 +54,7 @@ func (p *Provider) checkHostedDomain(id claims) error {
 	if len(p.config.HostedDomains) == 0 {
 		return nil
 	}
-	if hd := id.text("hd"); hd == "" || !slices.Contains(p.config.HostedDomains, hd) {
+	if hd := id.text("hd"); !slices.Contains(p.config.HostedDomains, hd) {
 		return fault.New(fault.Forbidden, "upstream_not_allowed", "The account's hosted domain is %.100q, expected one of %q.", hd, p.config.HostedDomains)
 	}
 	return nil

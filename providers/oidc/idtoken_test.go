@@ -394,6 +394,7 @@ func TestKeySet(t *testing.T) {
 		{"the right key under another kid", jose.ES256, key, "k", []any{jwk(key.Public(), "o", "", "")}, false},
 		{"the right key without a kid", jose.ES256, key, "k", []any{jwk(key.Public(), "", "", "")}, false},
 		{"no kid, a key for encryption beside it", jose.ES256, key, "", []any{jwk(other.Public(), "o", "enc", ""), jwk(key.Public(), "k", "", "")}, true},
+		{"no kid, a symmetric key beside it", jose.ES256, key, "", []any{jwk([]byte("a key of some length for HMAC...."), "o", "sig", ""), jwk(key.Public(), "k", "", "")}, true},
 		{"no kid, two keys of different kinds", jose.ES256, key, "", []any{jwk(signingKey().Public(), "o", "sig", ""), jwk(key.Public(), "k", "", "")}, false},
 		{"a key for encryption", jose.ES256, key, "k", []any{jwk(key.Public(), "k", "enc", "")}, false},
 		{"a key for another algorithm", jose.PS256, signingKey(), "k", []any{jwk(signingKey().Public(), "k", "sig", "RS256")}, false},
@@ -476,6 +477,17 @@ func TestAMR(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Userinfo and its sub are bound to the ID token by sub, whatever claim the identity is made of.
+func TestSubjectClaimBesideSub(t *testing.T) {
+	g := startGoogle(t, oidc.New, func(c *providers.Config) { c.SubjectClaim = "oid" })
+	g.TamperClaims(func(c map[string]any) { change(c, map[string]any{"oid": "0d1e", "sub": nil}) })
+	_, err := signIn(t, g.provider, "ada")
+	wantFault(t, err, "upstream_invalid")
+	if g.Calls(local.GoogleUserinfoPath) != 0 {
+		t.Error("userinfo was called before the ID token was verified")
 	}
 }
 
