@@ -201,7 +201,9 @@ func (s *Grants) Redeem(ctx context.Context, r RedeemRequest) (Grant, string, er
 	if err != nil {
 		return Grant{}, "", fmt.Errorf("redeem a code: %w", err)
 	}
-	if s.over(g) {
+	// Not whether the grant itself was killed: the update found it alive, so a replay that killed it came later, and takes along what this
+	// redemption bought. Of many at once exactly one is answered with tokens.
+	if s.takenBack(g) {
 		return Grant{}, "", badCode()
 	}
 	return g, token, nil
@@ -409,11 +411,13 @@ func (s *Grants) Find(ctx context.Context, token, clientID string) (Grant, error
 // ended reports whether a deadline of the family has been reached at now.
 func (g Grant) ended(now time.Time) bool { return !now.Before(g.IdleUntil) || !now.Before(g.Until) }
 
-// over reports whether the change stream ended the grant, which it tells before the row does: the grant itself, its session by an
-// explicit sign-out, all of the user's or all of the client's.
-func (s *Grants) over(g Grant) bool {
+// over reports whether the change stream ended the grant, which it tells before the row does.
+func (s *Grants) over(g Grant) bool { return s.o.Revocations.GrantRevoked(g.ID) || s.takenBack(g) }
+
+// takenBack reports whether what the grant rests on was ended: its session by an explicit sign-out, all of the user's or of the client's.
+func (s *Grants) takenBack(g Grant) bool {
 	r := s.o.Revocations
-	return r.GrantRevoked(g.ID) || (g.Online && r.SessionRevoked(g.SessionID)) || r.UserEpoch(g.UserID) > g.Ver || r.ClientRevoked(g.ClientID, g.CreatedAt)
+	return (g.Online && r.SessionRevoked(g.SessionID)) || r.UserEpoch(g.UserID) > g.Ver || r.ClientRevoked(g.ClientID, g.CreatedAt)
 }
 
 // fresh refuses while it cannot be told what was revoked, before anything is spent.

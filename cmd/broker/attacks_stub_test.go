@@ -1,4 +1,0 @@
-package main
-
-func attacksOnTheSurface() []attack { return nil }
-func attacksOnTheStore() []attack   { return nil }
