@@ -44,6 +44,8 @@ type GrantsOptions struct {
 	Revocations *Revocations
 	Audit       audit.Recorder
 	Now         func() time.Time
+	// Allowed holds the access tokens that are good, in allowlist mode; nil otherwise.
+	Allowed AllowStore
 	// Log hears what no answer can carry; nil discards.
 	Log *slog.Logger
 	// AccessLife is the longest lifetime of an access token of any API: what is revoked is remembered for that long. Required.

@@ -41,9 +41,11 @@ type IssuerOptions struct {
 	Now  func() time.Time
 	// AccessLife is the lifetime of access tokens for APIs that set none, IDLife that of ID tokens; 0 means the defaults. Whole seconds.
 	AccessLife, IDLife time.Duration
+	// Allowed records access tokens, in allowlist mode; nil otherwise.
+	Allowed AllowStore
 }
 
-// Issuer signs what the broker issues. It keeps no record of it. It is safe for concurrent use.
+// Issuer signs what the broker issues. It keeps no record of it, but for allowlist mode. It is safe for concurrent use.
 type Issuer struct{ o IssuerOptions }
 
 // NewIssuer returns an error that lists everything wrong with the options.
@@ -90,9 +92,10 @@ type Access struct {
 }
 
 // AccessToken signs an access token (RFC 9068) in the shape that the API registered: ES256, at+jwt and the installation's lifetime
-// by default. The roles are those that the user has now and the API lists. Errors are those of keys.Ring.Signer, and
-// fault.Conflict "subject_ambiguous" for a user whose id is the client's: an API could not tell the two apart.
-func (i *Issuer) AccessToken(_ context.Context, r AccessRequest) (Access, error) {
+// by default. The roles are those that the user has now and the API lists. In allowlist mode the token is stored before it is returned:
+// one write. Errors are the store's, those of keys.Ring.Signer, and fault.Conflict "subject_ambiguous" for a user whose id is the
+// client's: an API could not tell the two apart.
+func (i *Issuer) AccessToken(ctx context.Context, r AccessRequest) (Access, error) {
 	now := i.o.Now()
 	life := cmp.Or(r.API.TTL, i.o.AccessLife).Truncate(time.Second)
 	iat := now.Unix()
@@ -118,7 +121,14 @@ func (i *Issuer) AccessToken(_ context.Context, r AccessRequest) (Access, error)
 	if err != nil {
 		return Access{}, fmt.Errorf("sign an access token: %w", err)
 	}
-	return Access{Raw: raw, ID: c.ID, ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC(), Life: life}, nil
+	a := Access{Raw: raw, ID: c.ID, ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC(), Life: life}
+	if i.o.Allowed != nil {
+		// The margin is the leeway of whoever checks.
+		if err := i.o.Allowed.AllowToken(ctx, a.ID, a.ExpiresAt.Add(margin)); err != nil {
+			return Access{}, fmt.Errorf("allow an access token: %w", err)
+		}
+	}
+	return a, nil
 }
 
 func (c *accessClaims) ofUser(u *users.User, now time.Time, api clients.API) {

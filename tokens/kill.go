@@ -47,10 +47,17 @@ func (s *Grants) bury(ctx context.Context, grantID string) error {
 	return nil
 }
 
-// RevokeAccess makes one access token bad (RFC 7009) until it expires at exp. One write; errors are the store's.
+// RevokeAccess makes one access token bad (RFC 7009) until it expires at exp. One write, two in allowlist mode, where the entry in the
+// change stream is what APIs hear of; errors are the store's, and a repetition completes what was left.
 func (s *Grants) RevokeAccess(ctx context.Context, jti string, exp time.Time) error {
 	entry := changes.Entry{Kind: changes.RevokedToken, Key: jti, Until: exp.UTC().Add(margin)}
 	if err := s.o.Changes.Append(ctx, entry); err != nil {
+		return fmt.Errorf("revoke an access token: %w", err)
+	}
+	if s.o.Allowed == nil {
+		return nil
+	}
+	if err := s.o.Allowed.ForgetToken(ctx, jti); err != nil {
 		return fmt.Errorf("revoke an access token: %w", err)
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 	"example.com/broker/verify"
 )
 
-// VerifierOptions configure a Verifier. All but APIs and the leeway are required.
+// VerifierOptions configure a Verifier. Issuer, Ring, Revocations and Now are required.
 type VerifierOptions struct {
 	Issuer      string
 	Ring        *keys.Ring
@@ -25,6 +25,8 @@ type VerifierOptions struct {
 	// Shape returns the `typ` of the access tokens for an audience other than the issuer, false for one that is no API's; nil where
 	// there are no APIs.
 	Shape func(audience string) (typ string, ok bool)
+	// Allowed holds the access tokens that are good, in allowlist mode: one read a check. nil otherwise.
+	Allowed AllowStore
 }
 
 // Verifier checks the broker's own access tokens in process, without HTTP. It is safe for concurrent use.
@@ -42,6 +44,9 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 		o.Shape = func(string) (string, bool) { return "", false }
 	}
 	cfg := verify.Config{Issuer: o.Issuer, Audience: o.Issuer, Keys: o.Ring, Revocations: o.Revocations, Now: o.Now}
+	if o.Allowed != nil {
+		cfg.Revocations = allowlist{o.Revocations, o.Allowed}
+	}
 	own, err := verify.New(cfg)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package tokens
+package fingerprints
 
 // The tests of a table are in the package, as what they are about cannot be seen from outside.
 
@@ -10,65 +10,71 @@ import (
 	"time"
 )
 
+func add(s *Set, key string, number uint32, until, now time.Time) {
+	s.Add(Of(Token, key), number, until, now)
+}
+
+func get(s *Set, key string) (uint32, bool) { return s.Look(Token, key) }
+
 var start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func TestFingerprintsKeepWhatWasAdded(t *testing.T) {
-	f := newFingerprints(true)
+	f := NewSet(true)
 	const n = 20_000
 	ends := []time.Duration{time.Minute, 16 * time.Minute, 12 * time.Hour, 30 * 24 * time.Hour}
 	for i := range n {
-		f.add(fmt.Sprint(i), uint32(i), start.Add(ends[i%len(ends)]), start)
+		add(f, fmt.Sprint(i), uint32(i), start.Add(ends[i%len(ends)]), start)
 	}
 	for i := range n {
-		if got, ok := f.get(fmt.Sprint(i)); !ok || got != uint32(i) {
+		if got, ok := get(f, fmt.Sprint(i)); !ok || got != uint32(i) {
 			t.Fatalf("get(%d) = %d, %v", i, got, ok)
 		}
-		if _, ok := f.get(fmt.Sprint("other", i)); ok {
+		if _, ok := get(f, fmt.Sprint("other", i)); ok {
 			t.Fatalf("get of a key that was never added finds it")
 		}
 	}
 }
 
 func TestFingerprintsKeepTheLargestNumber(t *testing.T) {
-	f := newFingerprints(true)
-	for _, add := range []struct {
+	f := NewSet(true)
+	for _, a := range []struct {
 		number uint32
 		end    time.Duration
 	}{{5, time.Hour}, {3, time.Hour}, {4, 30 * 24 * time.Hour}, {5, time.Hour}} {
-		f.add("k", add.number, start.Add(add.end), start)
+		add(f, "k", a.number, start.Add(a.end), start)
 	}
-	if got, _ := f.get("k"); got != 5 {
+	if got, _ := get(f, "k"); got != 5 {
 		t.Errorf("get = %d, want 5, from whichever bucket", got)
 	}
 }
 
 func TestFingerprintsForgetWholeBuckets(t *testing.T) {
-	f := newFingerprints(false)
-	f.add("short", 0, start.Add(15*time.Minute), start)
-	f.add("good", 0, time.Time{}, start)
-	f.add("over", 0, start, start)
-	if _, ok := f.get("over"); ok {
+	f := NewSet(false)
+	add(f, "short", 0, start.Add(15*time.Minute), start)
+	add(f, "good", 0, time.Time{}, start)
+	add(f, "over", 0, start, start)
+	if _, ok := get(f, "over"); ok {
 		t.Error("what has expired is added")
 	}
-	f.add("other", 0, start.Add(time.Hour), start.Add(15*time.Minute-time.Second))
-	if _, ok := f.get("short"); !ok {
+	add(f, "other", 0, start.Add(time.Hour), start.Add(15*time.Minute-time.Second))
+	if _, ok := get(f, "short"); !ok {
 		t.Error("forgotten before its end")
 	}
-	f.add("other", 0, start.Add(time.Hour), start.Add(20*time.Minute))
-	if _, ok := f.get("short"); ok {
+	add(f, "other", 0, start.Add(time.Hour), start.Add(20*time.Minute))
+	if _, ok := get(f, "short"); ok {
 		t.Error("still known five minutes after its end")
 	}
-	f.add("other", 0, start.AddDate(100, 0, 0), start.AddDate(99, 0, 0))
-	if _, ok := f.get("good"); !ok {
+	add(f, "other", 0, start.AddDate(100, 0, 0), start.AddDate(99, 0, 0))
+	if _, ok := get(f, "good"); !ok {
 		t.Error("what has no end is forgotten")
 	}
 }
 
 func TestFewBucketsAreAsked(t *testing.T) {
-	f := newFingerprints(false)
+	f := NewSet(false)
 	for now := start; now.Before(start.AddDate(0, 0, 60)); now = now.Add(7 * time.Minute) {
 		for _, life := range []time.Duration{15 * time.Minute, 12 * time.Hour, 30 * 24 * time.Hour} {
-			f.add(now.String(), 0, now.Add(life), now)
+			add(f, now.String(), 0, now.Add(life), now)
 		}
 	}
 	if got := len(*f.buckets.Load()); got > 100 {
@@ -77,7 +83,7 @@ func TestFewBucketsAreAsked(t *testing.T) {
 }
 
 func TestFingerprintsAreReadWhileOneAdds(t *testing.T) {
-	f := newFingerprints(true)
+	f := NewSet(true)
 	done := make(chan struct{})
 	var group sync.WaitGroup
 	for range 4 {
@@ -89,7 +95,7 @@ func TestFingerprintsAreReadWhileOneAdds(t *testing.T) {
 				default:
 				}
 				key := i % 5_000
-				if got, ok := f.get(fmt.Sprint(key)); ok && got != uint32(key+1) {
+				if got, ok := get(f, fmt.Sprint(key)); ok && got != uint32(key+1) {
 					t.Errorf("get(%d) = %d, want %d: a key was seen before its number", key, got, key+1)
 					return
 				}
@@ -97,7 +103,7 @@ func TestFingerprintsAreReadWhileOneAdds(t *testing.T) {
 		})
 	}
 	for i := range 5_000 {
-		f.add(fmt.Sprint(i), uint32(i+1), start.Add(time.Duration(i)*time.Second), start)
+		add(f, fmt.Sprint(i), uint32(i+1), start.Add(time.Duration(i)*time.Second), start)
 	}
 	close(done)
 	group.Wait()
@@ -108,9 +114,9 @@ func TestFingerprintsAreReadWhileOneAdds(t *testing.T) {
 func TestMemoryOfRevocations(t *testing.T) {
 	const n = 100_000
 	before := heap()
-	f := newFingerprints(false)
+	f := NewSet(false)
 	for i := range n {
-		f.add(fmt.Sprint("jti-", i), 0, start.Add(15*time.Minute), start)
+		add(f, fmt.Sprint("jti-", i), 0, start.Add(15*time.Minute), start)
 		b := (*f.buckets.Load())[0]
 		if size := 8 * len(b.table.Load().keys); i >= minSlots && size > 16*b.count {
 			t.Fatalf("%d entries take %d bytes", b.count, size)
@@ -134,12 +140,12 @@ func heap() uint64 {
 func BenchmarkFingerprintsGet(b *testing.B) {
 	for _, n := range []int{0, 1_000, 1_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			f := newFingerprints(false)
+			f := NewSet(false)
 			for i := range n {
-				f.add(fmt.Sprint("jti-", i), 0, start.Add(time.Duration(i%900)*time.Second+time.Minute), start)
+				add(f, fmt.Sprint("jti-", i), 0, start.Add(time.Duration(i%900)*time.Second+time.Minute), start)
 			}
 			for b.Loop() {
-				f.get("3q2-7w_9pTfZkC1xLh0vAg")
+				get(f, "3q2-7w_9pTfZkC1xLh0vAg")
 			}
 		})
 	}
