@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,6 +114,27 @@ func TestNewMakesNoCall(t *testing.T) {
 	g := startGoogle(t, oidc.New, nil)
 	if n := g.Calls(local.GoogleDiscoveryPath); n != 0 {
 		t.Errorf("discovery was called %d times", n)
+	}
+}
+
+func TestOneFetchForAllWhoAskAtOnce(t *testing.T) {
+	for range 20 {
+		g := startGoogle(t, oidc.New, nil)
+		var all sync.WaitGroup
+		gate := make(chan struct{})
+		for range 50 {
+			all.Go(func() {
+				<-gate
+				if _, err := g.provider.AuthURL(t.Context(), newFlow()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(gate)
+		all.Wait()
+		if n := g.Calls(local.GoogleDiscoveryPath); n != 1 {
+			t.Fatalf("50 who asked at once cost %d fetches, want 1", n)
+		}
 	}
 }
 

@@ -395,6 +395,7 @@ func TestKeySet(t *testing.T) {
 		{"the right key without a kid", jose.ES256, key, "k", []any{jwk(key.Public(), "", "", "")}, false},
 		{"no kid, a key for encryption beside it", jose.ES256, key, "", []any{jwk(other.Public(), "o", "enc", ""), jwk(key.Public(), "k", "", "")}, true},
 		{"no kid, a symmetric key beside it", jose.ES256, key, "", []any{jwk([]byte("a key of some length for HMAC...."), "o", "sig", ""), jwk(key.Public(), "k", "", "")}, true},
+		{"no kid, a private key beside it", jose.ES256, key, "", []any{jwk(other, "o", "sig", ""), jwk(key.Public(), "k", "", "")}, true},
 		{"no kid, two keys of different kinds", jose.ES256, key, "", []any{jwk(signingKey().Public(), "o", "sig", ""), jwk(key.Public(), "k", "", "")}, false},
 		{"a key for encryption", jose.ES256, key, "k", []any{jwk(key.Public(), "k", "enc", "")}, false},
 		{"a key for another algorithm", jose.PS256, signingKey(), "k", []any{jwk(signingKey().Public(), "k", "sig", "RS256")}, false},
