@@ -22,6 +22,7 @@ type Config struct {
 	Sessions       Sessions            `koanf:"sessions"`
 	Password       Password            `koanf:"password"`
 	APIKeys        APIKeys             `koanf:"api_keys"`
+	Revocation     Revocation          `koanf:"revocation"`
 	Registration   Registration        `koanf:"registration"`
 	Tools          Tools               `koanf:"tools"`
 	Bootstrap      Bootstrap           `koanf:"bootstrap"`
@@ -109,6 +110,20 @@ type Tools struct {
 	JWT   bool `koanf:"jwt" doc:"The JWT decoder at /tools/jwt. It works in the browser and shows nothing that is not public."`
 	Guide bool `koanf:"guide" doc:"The guide at /guide: what each kind of credential is for, with a line to try it by."`
 }
+
+// Revocation is how a token is known to be good.
+type Revocation struct {
+	Mode string `koanf:"mode" doc:"blocklist: a token is good unless it was revoked; allowlist: every token is stored, one write each, and one that is not stored is refused."`
+	Feed string `koanf:"feed" doc:"Who may read the revocation feed: clients (those with a secret that may call an API) or anyone."`
+}
+
+// The words of Revocation.
+const (
+	Blocklist   = "blocklist"
+	Allowlist   = "allowlist"
+	FeedClients = "clients"
+	FeedAnyone  = "anyone"
+)
 
 // Registration is how unknown people become users.
 type Registration struct {
@@ -198,6 +213,7 @@ func Default() Config {
 		},
 		Sessions:     Sessions{Idle: time.Hour, Absolute: 12 * time.Hour},
 		Password:     Password{Enabled: true, MinLength: 15},
+		Revocation:   Revocation{Mode: Blocklist, Feed: FeedClients},
 		Registration: Registration{Open: true, DefaultRole: "viewer"},
 		Tools:        Tools{JWT: true, Guide: true},
 	}

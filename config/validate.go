@@ -81,6 +81,15 @@ func (v *validator) oneOf(key, value string, words ...string) bool {
 	return false
 }
 
+// word is oneOf where nothing is no word: it would be a guess what is meant.
+func (v *validator) word(key, value string, words ...string) {
+	if value == "" {
+		v.bad(key, "is empty, expected one of %s", strings.Join(words, ", "))
+		return
+	}
+	v.oneOf(key, value, words...)
+}
+
 func item(key string, i int) string { return key + "[" + strconv.Itoa(i) + "]" }
 
 func (v *validator) issuer() {
@@ -182,6 +191,8 @@ func (v *validator) tls() {
 func (v *validator) words() {
 	v.oneOf("log.level", v.c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", v.c.Log.Format, "auto", "text", "json")
+	v.word("revocation.mode", v.c.Revocation.Mode, Blocklist, Allowlist)
+	v.word("revocation.feed", v.c.Revocation.Feed, FeedClients, FeedAnyone)
 	v.shown("product.name", v.c.Product.Name, 60)
 	v.shown("product.support", v.c.Product.Support, 200)
 	if v.c.Product.Name == "" {

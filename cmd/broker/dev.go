@@ -202,6 +202,9 @@ func (r *devRun) configure() error {
 		c.Store.Mongo.Database = devDatabase
 	}
 	c.Keys.Encryption, c.TrustedProxies = []string{r.folder.EncryptionKey()}, nil
+	if r.sources.Of("revocation.feed") == "default" {
+		c.Revocation.Feed = config.FeedAnyone
+	}
 	if c.Password.DefaultClient == "" && c.Password.Enabled {
 		c.Password.DefaultClient = dev.CLIClient
 	}
@@ -312,9 +315,10 @@ func (r *devRun) demoClients() []demoClient {
 	}
 	return []demoClient{
 		{dev.SPAClient, spa},
+		// It may ask for every API, so that one's own can be tried by curl and `broker token` without a client of one's own.
 		{dev.CLIClient, config.Client{
 			Name: "Demo on the command line", FirstParty: true, GrantTypes: []string{oauth.GrantPassword, oauth.GrantRefreshToken},
-			APIs: []string{dev.DemoAPI},
+			APIs: slices.Sorted(maps.Keys(r.cfg.APIs)),
 		}},
 		{dev.ServiceClient, config.Client{
 			Name: "Demo service", Secret: r.folder.ServiceSecret(), GrantTypes: []string{oauth.GrantClientCredentials},

@@ -79,6 +79,7 @@ type program struct {
 	grants      *tokens.Grants
 	tokens      *tokens.Issuer
 	verifier    *tokens.Verifier
+	feed        *tokens.Feed
 	hints       *tokens.Hints
 	edge        *web.Edge
 }
@@ -242,17 +243,26 @@ func (p *program) buildPeople(ctx context.Context) error {
 }
 
 func (p *program) buildTokens(context.Context) error {
+	var allowed tokens.AllowStore
+	if p.cfg.Revocation.Mode == config.Allowlist {
+		allowed = p.stores.Allowed
+	}
 	var err error
 	p.grants, err = tokens.NewGrants(tokens.GrantsOptions{
 		Store: p.stores.Grants, Changes: p.follow, Revocations: p.revocations, Audit: p.audit, Now: p.now, Log: p.log,
 		AccessLife: p.tokenLife(), IdleLife: p.cfg.Tokens.RefreshIdle, AbsoluteLife: p.cfg.Tokens.RefreshAbsolute,
-		ReuseInterval: p.cfg.Tokens.ReuseInterval,
+		ReuseInterval: p.cfg.Tokens.ReuseInterval, Allowed: allowed,
 	})
 	if err != nil {
 		return err
 	}
-	p.tokens, err = tokens.NewIssuer(tokens.IssuerOptions{URL: p.cfg.Issuer, Ring: p.ring, Now: p.now, AccessLife: p.cfg.Tokens.AccessTTL})
+	p.tokens, err = tokens.NewIssuer(tokens.IssuerOptions{
+		URL: p.cfg.Issuer, Ring: p.ring, Now: p.now, AccessLife: p.cfg.Tokens.AccessTTL, Allowed: allowed,
+	})
 	if err != nil {
+		return err
+	}
+	if p.feed, err = tokens.NewFeed(tokens.FeedOptions{Issuer: p.tokens, Revocations: p.revocations}); err != nil {
 		return err
 	}
 	shapes := map[string]string{}
@@ -261,7 +271,7 @@ func (p *program) buildTokens(context.Context) error {
 	}
 	p.verifier, err = tokens.NewVerifier(tokens.VerifierOptions{
 		Issuer: p.cfg.Issuer, Ring: p.ring, Revocations: p.revocations, Now: p.now,
-		Shape: func(aud string) (string, bool) { typ, ok := shapes[aud]; return typ, ok },
+		Shape: func(aud string) (string, bool) { typ, ok := shapes[aud]; return typ, ok }, Allowed: allowed,
 	})
 	p.hints = tokens.NewHints(p.cfg.Issuer, p.ring)
 	return err
@@ -347,6 +357,7 @@ func (p *program) sweep(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
+			p.revocations.Sweep()
 			if err := p.stores.Sweep(ctx, p.now().Add(-sweepMargin)); err != nil && ctx.Err() == nil {
 				p.log.Warn("sweeping expired rows failed", "cause", err)
 			}

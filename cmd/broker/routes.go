@@ -7,6 +7,7 @@ import (
 
 	"example.com/broker/account"
 	"example.com/broker/callback"
+	"example.com/broker/config"
 	"example.com/broker/internal/fault"
 	"example.com/broker/oauth/authorize"
 	"example.com/broker/oauth/logout"
@@ -28,7 +29,10 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 		Verify: p.verifier.Own, Sessions: p.sessions, User: p.activeUser, Keys: p.apikeys, QueryKeys: p.cfg.APIKeys.Query,
 		Access: p.access, FirstParty: p.firstParty, Now: p.now,
 	}
-	documents, err := metadata.Routes(metadata.Deps{Issuer: p.issuer, Ring: p.ring, APIs: p.cfg.RegisteredAPIs(), IDTokenAlgs: p.algorithmsOfIDTokens()})
+	documents, err := metadata.Routes(metadata.Deps{
+		Issuer: p.issuer, Ring: p.ring, APIs: p.cfg.RegisteredAPIs(), IDTokenAlgs: p.algorithmsOfIDTokens(), Clients: p.clients, Feed: p.feed,
+		OpenFeed: p.cfg.Revocation.Feed == config.FeedAnyone, Mode: p.cfg.Revocation.Mode,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
-// Package metadata publishes what a client or an API must know beforehand: OpenID discovery, RFC 8414 metadata and the JWKS. The
-// documents are made once; none of them asks the store.
+// Package metadata publishes what a client or an API must know beforehand: OpenID discovery, RFC 8414 metadata and the JWKS; and what an
+// API must hear of afterwards, the revocation feed. The documents are made once; nothing here needs the store.
 package metadata
 
 import (
@@ -18,16 +18,24 @@ import (
 	"example.com/broker/clients"
 	"example.com/broker/keys"
 	"example.com/broker/oauth"
+	"example.com/broker/tokens"
 	"example.com/broker/web"
 )
 
-// Deps are what the documents are made from. All are required.
+// Deps are what the documents and the feed are made from. All but OpenFeed are required.
 type Deps struct {
 	Issuer *url.URL
 	Ring   *keys.Ring
 	APIs   []clients.API
 	// IDTokenAlgs are the algorithms clients may register for ID tokens.
 	IDTokenAlgs []string
+	Clients     *clients.Service
+	Feed        *tokens.Feed
+	// OpenFeed lets anybody read the feed, and not only clients that may call an API.
+	OpenFeed bool
+	// Mode is what `revocation_mode` says: whether a token is good unless it was revoked (blocklist), or bad unless the broker says it is
+	// in force (allowlist).
+	Mode string
 }
 
 // maxAge is how long the discovery documents may be cached; they change with a restart only.
@@ -44,12 +52,12 @@ func Routes(d Deps) ([]web.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []web.Route{
+	return append(feed(d),
 		// OpenID Connect Discovery §4 appends its well-known part to the issuer's path, RFC 8414 §3.1 inserts its own before it.
-		{Method: http.MethodGet, Path: "/.well-known/openid-configuration", Lane: web.Protocol, CORS: web.AnyCORS, Handle: discovery},
-		{Method: http.MethodGet, Path: "/.well-known/oauth-authorization-server" + strings.TrimSuffix(d.Issuer.EscapedPath(), "/"), Lane: web.Protocol, CORS: web.AnyCORS, Handle: metadata, AtRoot: true},
-		{Method: http.MethodGet, Path: "/jwks", Lane: web.Protocol, CORS: web.AnyCORS, Handle: jwks(d.Ring)},
-	}, nil
+		web.Route{Method: http.MethodGet, Path: "/.well-known/openid-configuration", Lane: web.Protocol, CORS: web.AnyCORS, Handle: discovery},
+		web.Route{Method: http.MethodGet, Path: "/.well-known/oauth-authorization-server" + strings.TrimSuffix(d.Issuer.EscapedPath(), "/"), Lane: web.Protocol, CORS: web.AnyCORS, Handle: metadata, AtRoot: true},
+		web.Route{Method: http.MethodGet, Path: "/jwks", Lane: web.Protocol, CORS: web.AnyCORS, Handle: jwks(d.Ring)},
+	), nil
 }
 
 // Document is a metadata document.
@@ -88,6 +96,9 @@ func documents(d Deps) (openID, server Document) {
 		}
 	}
 	server = common()
+	// RFC 8414 §2 allows members of one's own; OpenID discovery holds registered ones only.
+	server["revocation_feed_endpoint"] = base + "/revocations"
+	server["revocation_mode"] = d.Mode
 	openID = common()
 	extra := Document{
 		"userinfo_endpoint":                     base + "/userinfo",
