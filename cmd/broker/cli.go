@@ -79,7 +79,8 @@ func (e *usageError) Error() string { return e.text }
 
 func newRootCommand() *cobra.Command {
 	root := group("broker", "Sign in with the accounts people have; one issuer for all apps",
-		newServeCommand(), newDevCommand(), newUserCommand(), newClientCommand(), newKeyCommand(), newAdminCommand(), newConfigCommand(), newVersionCommand())
+		newServeCommand(), newDevCommand(), newUserCommand(), newClientCommand(), newKeyCommand(), newAdminCommand(), newTokenCommand(),
+		newConfigCommand(), newVersionCommand())
 	root.Version = version
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -48,6 +48,7 @@ var verbs = map[string]act{
 	"key.list":             actOf(func(ctx context.Context, p *program, _ struct{}) ([]keys.Info, error) { return p.ring.List(ctx) }),
 	"key.rotate":           actOf(rotateKeys),
 	"admin.bootstrap":      actOf(bootstrapAdmin),
+	"token.make":           actOf(makeToken),
 }
 
 // userDraft is users.NewUser with a password that can travel.
