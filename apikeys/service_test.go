@@ -70,6 +70,7 @@ func TestCreateJudgesNameAndLife(t *testing.T) {
 		{"a second", "x", time.Second, true},
 		{"less than a second", "x", time.Second - 1, false},
 		{"less than nothing", "x", -time.Hour, false},
+		{"a part of a millisecond is dropped", "x", time.Second + time.Microsecond, true},
 		{"the longest life", "x", apikeys.MaxLife, true},
 		{"a longer one", "x", apikeys.MaxLife + 1, false},
 	} {
@@ -82,7 +83,7 @@ func TestCreateJudgesNameAndLife(t *testing.T) {
 			}
 		case err != nil:
 			t.Errorf("%s: %v", c.rule, err)
-		case k.Name != strings.TrimSpace(c.name) || c.life != 0 && k.ExpiresAt != k.CreatedAt.Add(c.life):
+		case k.Name != strings.TrimSpace(c.name) || c.life != 0 && k.ExpiresAt != k.CreatedAt.Add(c.life).Truncate(time.Millisecond):
 			t.Errorf("%s: got %+v", c.rule, k)
 		}
 		if (err == nil) != c.want {
