@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -53,9 +54,9 @@ func New(c providers.Config) (providers.Provider, error) {
 	case c.Namespace == Namespace:
 		bad("namespace " + Namespace + " belongs to github.com, and auth_url names another server: leave it out or choose another")
 	}
-	for _, u := range []string{c.AuthURL, c.TokenURL, c.APIURL} {
-		if err := c.CheckURL(u); u != "" && err != nil {
-			problems = append(problems, err)
+	for _, u := range []struct{ name, address string }{{"auth_url", c.AuthURL}, {"token_url", c.TokenURL}, {"api_url", c.APIURL}} {
+		if err := c.CheckURL(u.address); u.address != "" && err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", u.name, err))
 		}
 	}
 	if len(c.HostedDomains) > 0 {

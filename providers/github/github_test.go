@@ -442,7 +442,7 @@ func TestNewNamesEveryProblem(t *testing.T) {
 	}{
 		{"nothing set", func(c *providers.Config) { *c = providers.Config{} }, []string{"id is", "client_id", "client_secret", "redirect_uri", "clock"}},
 		{"one address replaced", func(c *providers.Config) { c.TokenURL, c.APIURL = "", "" }, []string{"all three or none"}},
-		{"an address on http", func(c *providers.Config) { c.TokenURL = "http://ghe.example/token" }, []string{"http://ghe.example/token"}},
+		{"an address on http", func(c *providers.Config) { c.TokenURL = "http://ghe.example/token" }, []string{"token_url", "http://ghe.example/token"}},
 		{"this computer, not allowed", func(c *providers.Config) { c.AllowPrivate = false }, []string{local.GitHubAuthorizePath, local.GitHubTokenPath, local.GitHubAPIPrefix}},
 		{"a method there is not", func(c *providers.Config) { c.AuthMethod = "private_key_jwt" }, []string{"auth_method", "private_key_jwt"}},
 		{"the namespace of local login names", func(c *providers.Config) { c.Namespace = users.LocalNamespace }, []string{"namespace"}},
