@@ -106,9 +106,11 @@ type (
 // routes lists every route with what it demands of the caller.
 func routes(v *verify.Verifier) http.Handler {
 	editors := verify.RequireRoles("editor", "admin")
+	writers := verify.RequireScope("orders:write")
 	mux := http.NewServeMux()
 	mux.Handle("GET /orders", v.Middleware(http.HandlerFunc(listOrders)))
 	mux.Handle("POST /orders", v.Middleware(editors(http.HandlerFunc(placeOrder))))
+	mux.Handle("DELETE /orders/{id}", v.Middleware(writers(http.HandlerFunc(cancelOrder))))
 	return mux
 }
 
@@ -121,6 +123,10 @@ func listOrders(w http.ResponseWriter, r *http.Request) {
 
 func placeOrder(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, answer{Caller: callerOf(r), Orders: []order{{ID: "3", Title: "A pound of tea"}}})
+}
+
+func cancelOrder(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, answer{Caller: callerOf(r), Orders: []order{}})
 }
 
 // callerOf tells who calls. Behind the middleware there always is a subject.
