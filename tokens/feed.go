@@ -69,6 +69,8 @@ type feedClaims struct {
 	// Replica is the process that answered; AsOf, in Unix milliseconds, goes up from answer to answer of one replica.
 	Replica string `json:"replica"`
 	AsOf    int64  `json:"as_of"`
+	// Since is the cursor that was sent, so that no answer can be taken for that to another question.
+	Since string `json:"since"`
 	// Age is how old AsOf was when the answer was made, in milliseconds, so that nobody need compare clocks.
 	Age    int64  `json:"age"`
 	Kind   string `json:"kind"`
@@ -89,6 +91,9 @@ func (f *Feed) Answer(since string) (string, error) {
 		e.RetryAfter = time.Second
 		return "", e
 	}
+	if len(since) > maxCursor {
+		since = ""
+	}
 	from := parseCursor(since)
 	var c feedClaims
 	if list, end, ok := f.delta(from, now); ok {
@@ -102,6 +107,7 @@ func (f *Feed) Answer(since string) (string, error) {
 	} else {
 		c = f.snapshot(from, asOf.UnixMilli(), now)
 	}
+	c.Since = since
 	c.Issuer, c.Replica, c.AsOf, c.Age = f.o.Issuer.o.URL, f.replica, asOf.UnixMilli(), max(0, now.Sub(asOf).Milliseconds())
 	c.IssuedAt, c.ExpiresAt = now.Unix(), now.Add(feedLife).Unix()
 	raw, err := f.o.Issuer.sign(keys.ES256, TypFeed, c)

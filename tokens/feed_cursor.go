@@ -34,9 +34,6 @@ type position struct {
 
 // parseCursor reads a cursor. Anything that is none has read nothing.
 func parseCursor(text string) cursor {
-	if len(text) > maxCursor {
-		return cursor{}
-	}
 	rest, paging, inside := strings.Cut(text, "~")
 	parts := strings.Split(rest, ".")
 	var c cursor

@@ -6,11 +6,13 @@
 //     and depth, exact numbers;
 //   - the checks of RFC 9068 section 4 and RFC 8725: type, algorithm bound to the key, issuer, audience, times;
 //   - the issuer's public keys, fetched once for any number of requests and kept through an outage ([Remote]);
+//   - what the issuer took back since, followed by its signed feed ([Feed]) or asked for ([Introspection]); [Discover] finds out
+//     which of the two an issuer wants;
 //   - the answers of RFC 6750 section 3 to a request without a good token, and the net/http middleware around them.
 //
 // It leaves
 //   - the signature itself to golang-jwt and the standard library;
-//   - the question whether a token was revoked to [Revocations]; without one a token is good until it expires;
+//   - the choice of [Revocations] to the API; without one a token is good until it expires;
 //   - the question what a caller may do with a given record to the API; roles and scopes are all it looks at;
 //   - CORS and rate limits to the server around it. A preflight request carries no token: answer it ahead of
 //     [Verifier.Middleware].

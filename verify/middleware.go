@@ -12,6 +12,7 @@ type contextKey int
 const (
 	tokenKey contextKey = iota
 	realmKey
+	staleKey
 )
 
 // Middleware lets a request pass to next only with a good token in the Authorization header; next finds it by

@@ -157,7 +157,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 		}
 		v.cache.put(sum, proven, v.cfg.Now().Add(maxCacheAge))
 	}
-	if err := v.checkRevoked(ctx, proven.claims); err != nil {
+	if err := v.checkRevoked(ctx, raw, proven.claims); err != nil {
 		return nil, err
 	}
 	return newToken(proven.claims, v.audience(proven.claims)), nil
@@ -206,7 +206,7 @@ func (v *Verifier) prove(ctx context.Context, raw string, parts compact) (proof,
 	if err := v.checkClaims(claims); err != nil {
 		return proof{}, err
 	}
-	key, err := v.key(ctx, h)
+	key, err := keyOf(ctx, v.cfg.Keys, h)
 	if err != nil {
 		return proof{}, err
 	}
@@ -221,9 +221,9 @@ func (v *Verifier) prove(ctx context.Context, raw string, parts compact) (proof,
 	return proof{claims: claims, alg: h.alg, key: key}, nil
 }
 
-// key returns the public key that the header names, if it is one for the algorithm the header names.
-func (v *Verifier) key(ctx context.Context, h header) (crypto.PublicKey, error) {
-	key, err := v.cfg.Keys.Key(ctx, h.kid, h.alg)
+// keyOf returns the public key that the header names, if it is one for the algorithm the header names.
+func keyOf(ctx context.Context, keys KeySet, h header) (crypto.PublicKey, error) {
+	key, err := keys.Key(ctx, h.kid, h.alg)
 	if errors.Is(err, ErrUnknownKey) {
 		return nil, refuse("the issuer has no key %s for %s", show(h.kid), h.alg)
 	}
@@ -279,12 +279,22 @@ func (v *Verifier) checkTimes(c *Claims, now time.Time) error {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
+// tokenChecker is a Revocations that must see the token itself.
+type tokenChecker interface {
+	checkToken(ctx context.Context, raw string) error
+}
+
 // checkRevoked asks whether the token was taken back. Only a clear yes is a refusal; not knowing is a 503.
-func (v *Verifier) checkRevoked(ctx context.Context, c *Claims) error {
+func (v *Verifier) checkRevoked(ctx context.Context, raw string, c *Claims) error {
 	if v.cfg.Revocations == nil {
 		return nil
 	}
-	err := v.cfg.Revocations.Check(ctx, c)
+	var err error
+	if r, ok := v.cfg.Revocations.(tokenChecker); ok {
+		err = r.checkToken(ctx, raw)
+	} else {
+		err = v.cfg.Revocations.Check(ctx, c)
+	}
 	if err == nil {
 		return nil
 	}
