@@ -109,6 +109,9 @@ type APIKeys struct {
 type Tools struct {
 	JWT   bool `koanf:"jwt" doc:"The JWT decoder at /tools/jwt. It works in the browser and shows nothing that is not public."`
 	Guide bool `koanf:"guide" doc:"The guide at /guide: what each kind of credential is for, with a line to try it by."`
+	Docs  bool `koanf:"docs" doc:"The description of the whole surface at /openapi.json, and the page at /docs on which it can be tried."`
+	// DocsClient is not checked against clients made at run time.
+	DocsClient string `koanf:"docs_client" doc:"Public client filled in where people authorize at /docs; its redirect address is <issuer>/docs/oauth2-redirect.html."`
 }
 
 // Revocation is how a token is known to be good.
@@ -215,6 +218,6 @@ func Default() Config {
 		Password:     Password{Enabled: true, MinLength: 15},
 		Revocation:   Revocation{Mode: Blocklist, Feed: FeedClients},
 		Registration: Registration{Open: true, DefaultRole: "viewer"},
-		Tools:        Tools{JWT: true, Guide: true},
+		Tools:        Tools{JWT: true, Guide: true, Docs: true},
 	}
 }

@@ -211,6 +211,8 @@ func TestBadConfigurations(t *testing.T) {
 		{name: "references to nothing", yaml: replace("    apis: [orders]\n", "    apis: [order]\n    default_api: orders\n    providers: [gitlab, password]\n    scopes: ['a b']\n")},
 		{name: "a client id with a space", yaml: replace("  web:\n", "  my app:\n")},
 		{name: "client addresses beside", yaml: inWeb("post_logout_redirect_uris: ['https://app.example.com/*']\n    initiate_login_uri: http://app.example.com/login\n    allowed_origins: [https://app.example.com/]")},
+		{name: "a docs client that does not know the page", yaml: good + "tools:\n  docs_client: web\n"},
+		{name: "a docs client with a secret", yaml: good + "tools:\n  docs_client: job\n"},
 		{name: "default client", yaml: replace("default_client: cli", "default_client: clix")},
 		{name: "default client without the grant", yaml: replace("grant_types: [password, refresh_token]", "redirect_uris: [https://x.example/]")},
 		{name: "default client of others", yaml: replace("    first_party: true\n", "")},

@@ -51,6 +51,7 @@ func Validate(c Config, dev bool) []Problem {
 	v.keys()
 	v.lifetimes()
 	v.password()
+	v.docs()
 	v.people()
 	v.apis()
 	v.providers()
@@ -293,6 +294,23 @@ func (v *validator) lifetimes() {
 	}
 	if s.Idle > s.Absolute {
 		v.bad("sessions.idle", "%s, expected at most sessions.absolute (%s)", formatDuration(s.Idle), formatDuration(s.Absolute))
+	}
+}
+
+// docs holds the client of the page /docs to what signing in there takes.
+func (v *validator) docs() {
+	const key = "tools.docs_client"
+	id := v.c.Tools.DocsClient
+	c, ok := v.c.Clients[id]
+	if !ok {
+		return // none, or made at run time
+	}
+	redirect := strings.TrimSuffix(v.c.Issuer, "/") + "/docs/oauth2-redirect.html"
+	switch {
+	case c.Secret != "":
+		v.bad(key, "%q has a secret, which a page cannot keep: name a public client", id)
+	case !slices.Contains(c.RedirectURIs, redirect):
+		v.bad(key, "%q cannot come back to the page: add %s to clients.%s.redirect_uris", id, redirect, id)
 	}
 }
 
