@@ -56,7 +56,7 @@ func (e *endpoints) createKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	body := keyJSON(k, e.Now())
+	body := keyJSON(k, who.User.Epoch, e.Now())
 	body["key"] = text.Reveal()
 	c.Header("Location", web.Path(c, "/api-keys/"+k.ID))
 	c.JSON(http.StatusCreated, body)
@@ -76,9 +76,13 @@ func (e *endpoints) listKeys(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	u, err := e.Users.Facts(c.Request.Context(), owner)
+	if err != nil {
+		return err
+	}
 	out := make([]gin.H, 0, len(all))
 	for _, k := range all {
-		out = append(out, keyJSON(k, e.Now()))
+		out = append(out, keyJSON(k, u.Epoch, e.Now()))
 	}
 	c.JSON(http.StatusOK, gin.H{"keys": out})
 	return nil
@@ -99,16 +103,17 @@ func (e *endpoints) revokeKey(c *gin.Context) error {
 	return nil
 }
 
-func keyJSON(k apikeys.Key, now time.Time) gin.H {
+// keyJSON shows a key; epoch is its owner's, below which keys are over.
+func keyJSON(k apikeys.Key, epoch int64, now time.Time) gin.H {
 	state := "active"
 	switch {
-	case !k.RevokedAt.IsZero():
+	case !k.RevokedAt.IsZero() || k.Ver < epoch:
 		state = "revoked"
 	case !now.Before(k.ExpiresAt):
 		state = "expired"
 	}
 	out := gin.H{
-		"id": k.ID, "prefix": apikeys.Prefix + k.ID, "name": k.Name, "scopes": k.Scopes, "owner_id": k.OwnerID, "state": state,
+		"id": k.ID, "prefix": apikeys.Prefix + k.ID, "name": k.Name, "scopes": append([]string{}, k.Scopes...), "owner_id": k.OwnerID, "state": state,
 		"created_at": k.CreatedAt, "expires_at": k.ExpiresAt, "last_used": nil,
 	}
 	if !k.LastUsed.IsZero() {

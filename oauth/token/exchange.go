@@ -46,7 +46,7 @@ func (e *endpoint) exchange(ctx context.Context, r request) (issue, error) {
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return issue{}, err
 	}
-	if err != nil || u.Status != users.Active {
+	if err != nil || u.Status != users.Active || key.Ver < u.Epoch {
 		return issue{}, badKey(err)
 	}
 	api, err := e.exchangedFor(r)
