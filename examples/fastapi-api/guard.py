@@ -110,7 +110,7 @@ class Guard:
             raise Refused(401, "invalid_token", f"the token is of another issuer, {self.issuer} is expected") from None
         except jwt.ExpiredSignatureError:
             raise Refused(401, "invalid_token", "the token has expired") from None
-        except jwt.InvalidTokenError as error:
+        except jwt.PyJWTError as error:
             raise Refused(401, "invalid_token", f"the token is not valid: {error}") from None
         return Caller(
             kind="client" if claims["sub"] == claims["client_id"] else "user",
