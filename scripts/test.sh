@@ -61,7 +61,7 @@ go_tests() {
   go vet ./... || failed=$((failed + 1))
   say "go test ${race[*]}"
   # shellcheck disable=SC2086 # GOTESTFLAGS is a list of words
-  go test -json "${race[@]}" -shuffle=on -p 2 -timeout 10m ${GOTESTFLAGS:-} ./... |
+  go test -json "${race[@]}" -shuffle=on -p 2 -timeout 25m ${GOTESTFLAGS:-} ./... |
     go run scripts/report.go -left-out "$left_out" -counts "$work/go" || true
   count "$work/go"
 }
