@@ -77,6 +77,7 @@ func TestMatchRedirect(t *testing.T) {
 		{"a host that begins like loopback", []string{"http://127.0.0.1/cb"}, "http://127.0.0.1.evil.example/cb", false},
 		{"a host hidden behind user information", []string{"http://127.0.0.1/cb"}, "http://127.0.0.1:80@evil.example/cb", false},
 		{"a host hidden behind a backslash", []string{"http://127.0.0.1/cb"}, `http://127.0.0.1\@evil.example/cb`, false},
+		{"a port in the midst of a name that begins like loopback", []string{"http://127.0.0.1.good.example/cb"}, "http://127.0.0.1:1.good.example/cb", false},
 		{"an empty port", []string{"http://127.0.0.1/cb"}, "http://127.0.0.1:/cb", false},
 		{"port zero", []string{"http://127.0.0.1/cb"}, "http://127.0.0.1:0/cb", false},
 		{"a port that is none", []string{"http://127.0.0.1/cb"}, "http://127.0.0.1:65536/cb", false},

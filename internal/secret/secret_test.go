@@ -238,6 +238,12 @@ func TestOpenRefusesEveryChange(t *testing.T) {
 		refused(fmt.Sprintf("line break before character %d", i), sealed[:i]+"\n"+sealed[i:])
 		refused(fmt.Sprintf("carriage return before character %d", i), sealed[:i]+"\r"+sealed[i:])
 	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for i := range alphabet {
+		if last := alphabet[i : i+1]; !strings.HasSuffix(sealed, last) {
+			refused("the last character "+last+", which may differ in bits that say nothing", sealed[:len(sealed)-1]+last)
+		}
+	}
 	refused("a byte more", base64.RawURLEncoding.EncodeToString(append(bytes.Clone(raw), 0)))
 	refused("padding", sealed+"=")
 	refused("the other alphabet", strings.NewReplacer("-", "+", "_", "/").Replace(sealed)+"+")
