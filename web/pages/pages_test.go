@@ -211,9 +211,9 @@ func checkAddress(t *testing.T, n *html.Node, base string) {
 func checkNames(t *testing.T, n *html.Node, ids map[string]*html.Node, labels map[string]bool) {
 	t.Helper()
 	switch n.Data {
-	case "input":
+	case "input", "textarea", "select":
 		if attr(n, "type") != "hidden" && !labels[attr(n, "id")] {
-			t.Errorf("input %q has no label", attr(n, "name"))
+			t.Errorf("%s %q has no label", n.Data, attr(n, "id"))
 		}
 	case "a", "button", "summary":
 		if content(n) == "" && attr(n, "aria-label") == "" {
@@ -480,6 +480,8 @@ func TestHeaders(t *testing.T) {
 		{pages.Return{}, false, true},
 		{pages.SignedOut{}, false, false},
 		{pages.SignedIn{}, false, false},
+		{pages.JWT{}, false, false},
+		{pages.Guide{}, false, false},
 		{pages.Error{}, false, false},
 		{pages.Error{Interaction: true}, false, true},
 		{pages.Error{Next: &pages.Action{URL: "/login"}}, false, false},

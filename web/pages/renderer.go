@@ -42,17 +42,21 @@ type screen struct {
 	template string
 	title    string
 	wide     bool
-	scripts  []string
-	body     any
+	// full takes the whole window instead of a column.
+	full bool
+	// styles are sheets beside the one that all pages share.
+	styles  []string
+	scripts []string
+	body    any
 }
 
 // frame is the data of the layout around every page.
 type frame struct {
-	Product, Title, Icon, Style string
-	Dev, Wide                   bool
-	Scripts                     []string
-	Support                     *contact
-	Body                        any
+	Product, Title, Icon string
+	Dev, Wide, Full      bool
+	Styles, Scripts      []string
+	Support              *contact
+	Body                 any
 }
 
 // Renderer draws pages. It never changes after New and is safe for concurrent use.
@@ -122,8 +126,11 @@ func parse() (map[string]*template.Template, error) {
 func (r *Renderer) Render(w io.Writer, page Page) error {
 	s := page.screen(r)
 	f := frame{
-		Product: r.product, Title: s.title, Icon: r.asset("icon.svg"), Style: r.asset("style.css"),
-		Dev: r.dev, Wide: s.wide, Support: r.support, Body: s.body,
+		Product: r.product, Title: s.title, Icon: r.asset("icon.svg"),
+		Dev: r.dev, Wide: s.wide, Full: s.full, Support: r.support, Body: s.body,
+	}
+	for _, name := range append([]string{"style.css"}, s.styles...) {
+		f.Styles = append(f.Styles, r.asset(name))
 	}
 	for _, name := range s.scripts {
 		f.Scripts = append(f.Scripts, r.asset(name))

@@ -30,6 +30,8 @@ func empties() []sample {
 		{"handoff", pages.FormPost{}, nil},
 		{"return", pages.Return{}, []string{"return-stay"}},
 		{"error", pages.Error{}, []string{"error-title", "error-code", "error-action"}},
+		{"jwt", pages.JWT{}, []string{"decoder", "verdict", "token", "token-example", "token-clear", "decoded", "keys", "verify", "check-verdict"}},
+		{"guide", pages.Guide{}, []string{"difference", "methods", "needs", "sheet", "setup"}},
 	}
 }
 
@@ -142,6 +144,23 @@ func samples() []sample {
 		{"error-unavailable", pages.Error{
 			Code: "unavailable", Facts: request, Next: &pages.Action{URL: "/login", Post: true, Hidden: tx},
 		}, []string{"error-action", "error-code"}},
+		{"jwt", pages.JWT{
+			Issuer: "https://id.example.org/auth", Example: true, Audiences: []string{"https://orders.example.org/"}, Guide: true,
+			Claims: []pages.Meaning{{Name: "iss", Text: "The issuer."}}, Header: []pages.Meaning{{Name: "alg", Text: "How it is signed."}},
+		}, []string{"decoder", "guide-link", "known", "api-issuer", "api-audience", "snippet", "ask"}},
+		{"guide", pages.Guide{
+			Issuer:  "https://id.example.org/auth",
+			Setup:   []pages.Try{{Label: "The password, which `broker dev` printed", Line: "PASSWORD='paste it here'"}},
+			Methods: []pages.Method{{Name: "API key", BestFor: "Scripts", Lives: "The `X-API-Key` header", Row: "api-keys"}},
+			Needs:   []pages.Need{{Want: "A script calls an API", Take: "An API key", Row: "api-keys"}},
+			Rows: []pages.GuideRow{
+				{ID: "api-keys", Title: "API keys", Send: "`X-API-Key`", Answer: "403", Text: []string{"A *password* for a program."}, Tries: []pages.Try{
+					{Label: "Use it", Line: `curl https://id.example.org/auth/data -H "X-API-Key: $KEY"`, Status: 200, Shows: "`owner`"},
+					{Label: "The demo app", URL: "https://demo.example.org/"},
+				}},
+				{ID: "rbac", Title: "Roles", Text: []string{"Not yet."}, Later: true},
+			},
+		}, []string{"setup-line-1", "api-keys", "api-keys-title", "api-keys-try", "api-keys-line-1", "api-keys-place-2", "rbac"}},
 		{"error-allowed", pages.Error{Code: "upstream_not_allowed", Facts: request}, []string{"error-action"}},
 	}
 }
