@@ -53,9 +53,13 @@ func (b *browser) clone() *browser {
 }
 
 // flowCookieOf is the name of the cookie that belongs to a state.
-func flowCookieOf(state string) string {
+func (w *world) flowCookieOf(state string) string {
 	sum := sha256.Sum256([]byte(state))
-	return "broker_flow_" + base64.RawURLEncoding.EncodeToString(sum[:])[:8]
+	prefix := ""
+	if strings.HasPrefix(w.issuer, "https://") {
+		prefix = "__Host-"
+	}
+	return prefix + "broker_flow_" + base64.RawURLEncoding.EncodeToString(sum[:])[:8]
 }
 
 // lies demands that an ID token which an edit made worse signs nobody in.
@@ -139,8 +143,8 @@ func attacksOnTheCallback() []attack {
 			// The other browser has a flow of its own, whose cookie it shows under the name that belongs to the stolen state.
 			mine := other.atUpstream(w.app("spa", ""), "google", "gil")
 			for _, c := range other.cookies() {
-				if c.Name == flowCookieOf(mine.Query().Get("state")) {
-					other.setCookies(&http.Cookie{Name: flowCookieOf(back.Query().Get("state")), Value: c.Value, Path: "/"})
+				if c.Name == w.flowCookieOf(mine.Query().Get("state")) {
+					other.setCookies(&http.Cookie{Name: w.flowCookieOf(back.Query().Get("state")), Value: c.Value, Path: "/"})
 				}
 			}
 			w.quiet(func() {

@@ -183,6 +183,7 @@ func attacksOnPasswords() []attack {
 		{ID: "H07", Kind: "C", Rule: "three hundred logins at once overflow into 503, and other routes stay awake", Alone: alone, Run: func(t *testing.T, w *world) {
 			stop := make(chan struct{})
 			slowest := make(chan time.Duration, 1)
+			side := &http.Client{Transport: w.transport}
 			go func() {
 				var worst time.Duration
 				for {
@@ -193,7 +194,7 @@ func attacksOnPasswords() []attack {
 					default:
 					}
 					began := time.Now()
-					if resp, err := http.Get(w.issuer + "/jwks"); err == nil {
+					if resp, err := side.Get(w.issuer + "/jwks"); err == nil {
 						_ = resp.Body.Close()
 					}
 					worst = max(worst, time.Since(began))
