@@ -33,7 +33,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"an output format that is none", []string{"user", "list", "-o", "yaml"}, 2, `^$`, `"yaml", expected table or json`},
 		{"a type that is none", []string{"client", "create", "x", "--type", "desktop"}, 2, `^$`, `--type "desktop", expected one of native, service, spa, web`},
 		{"claimable with a password", []string{"user", "create", "--claimable", "--email", "a@b.example", "--password-stdin"}, 2, `^$`, `no password`},
-		{"nobody in particular", []string{"user", "create"}, 2, `^$`, `--username or --email is missing`},
+		{"nobody in particular", []string{"user", "create"}, 2, `^$`, `the login name or --email is missing`},
 		{"no terminal to ask", []string{"user", "set-password", "alice"}, 2, `^$`, `standard input is no terminal: add --password-stdin or --generate`},
 		{"two brokers meant", []string{"user", "list", "--data", ".", "-c", "x"}, 2, `^$`, `give one of them`},
 		{"serve without a configuration", []string{"serve"}, 2, `^$`, `^issuer  is missing: .*\nkeys\.encryption  is missing: .*\n2 problems, 0 warnings\.  Docs: docs/reference/config\.md\n$`},

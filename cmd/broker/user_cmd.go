@@ -43,7 +43,7 @@ func newUserCreate(t *target) *cobra.Command {
 	var d userDraft
 	var unverified, stdin bool
 	cmd := &cobra.Command{
-		Use: "create", Short: "Make a user", Args: arguments(),
+		Use: "create [USERNAME]", Short: "Make a user", Args: arguments("[USERNAME]"),
 		Long: "Make a user who signs in with a password, which is generated and printed once unless it is given on standard input; or, with\n" +
 			"--claimable, one whom the first sign-in with the verified address may take over.",
 	}
@@ -56,7 +56,12 @@ func newUserCreate(t *target) *cobra.Command {
 	flags.BoolVar(&d.Claimable, "claimable", false, "no password: the first sign-in with the address takes the account")
 	flags.BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
 	f := outputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 && d.Username != "" && d.Username != args[0] {
+			return usageOf(cmd, "the login name is given twice: %q and --username %q", args[0], d.Username)
+		} else if len(args) == 1 {
+			d.Username = args[0]
+		}
 		d.EmailVerified = d.Email != "" && !unverified
 		shown := ""
 		switch {
@@ -65,7 +70,7 @@ func newUserCreate(t *target) *cobra.Command {
 		case d.Claimable && d.Email == "":
 			return usageOf(cmd, "--claimable needs --email")
 		case d.Username == "" && d.Email == "":
-			return usageOf(cmd, "--username or --email is missing")
+			return usageOf(cmd, "the login name or --email is missing")
 		case d.Claimable:
 		case stdin:
 			var err error
