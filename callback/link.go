@@ -37,7 +37,8 @@ func (e *endpoints) linkPage(c *gin.Context) error {
 		return err
 	}
 	if signin.Next(t, app, s, u, e.Now()).Step != signin.Confirm {
-		return e.prove(c, http.StatusOK, t, app, "", e.notice(q.Get("notice"), q.Get("provider")))
+		// The provider proved the address, and it is the account's own.
+		return e.prove(c, http.StatusOK, t, app, t.Pending.Identity.Email, e.notice(q.Get("notice"), q.Get("provider")))
 	}
 	return web.Page(c, http.StatusOK, pages.ConfirmLink{
 		App: appName(app), Account: *accountOf(*u), Ways: e.ways(*u, t.Pending.Ways), New: e.identity(users.Linked{Identity: t.Pending.Identity}),
