@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"example.com/broker/internal/fault"
@@ -98,9 +96,10 @@ func (f *Feed) Answer(since string) (string, error) {
 	var c feedClaims
 	if list, end, ok := f.delta(from, now); ok {
 		var groups fingerprints.Groups
+		kinds := fingerprints.Kinds()
 		for _, l := range list {
-			if l.End > now.Unix() {
-				groups.Add(l.kind, l.Entry)
+			if l.end > now.Unix() {
+				groups.Add(kinds[l.kind], l.entry())
 			}
 		}
 		c = feedClaims{Kind: feedDelta, Cursor: from.moved(asOf.UnixMilli(), f.replica, end).String(), Entries: groups.Encode()}
@@ -137,7 +136,6 @@ func (f *Feed) delta(from cursor, now time.Time) ([]learned, uint64, bool) {
 // snapshot answers with everything, or with one page of it. The pages are the fingerprints by their first bits, so any replica can answer
 // for any page.
 func (f *Feed) snapshot(from cursor, asOf int64, now time.Time) feedClaims {
-	sets := f.o.Revocations.sets
 	next := from
 	if from.bits == 0 {
 		next = from.moved(asOf, f.replica, f.o.Revocations.recent.end())
@@ -151,8 +149,8 @@ func (f *Feed) snapshot(from cursor, asOf int64, now time.Time) feedClaims {
 	}
 	page, bits := next.page, next.bits
 	var groups fingerprints.Groups
-	for _, kind := range slices.Sorted(maps.Keys(sets)) {
-		for e := range sets[kind].Live(now) {
+	for kind, set := range f.o.Revocations.revoked.All() {
+		for e := range set.Live(now) {
 			if bits == 0 || e.Fingerprint>>(64-bits) == page {
 				groups.Add(kind, e)
 			}
@@ -171,7 +169,7 @@ func (f *Feed) snapshot(from cursor, asOf int64, now time.Time) feedClaims {
 // pageBits is how many first bits of a fingerprint make pages that are small enough.
 func (f *Feed) pageBits() int {
 	total := 0
-	for kind, set := range f.o.Revocations.sets {
+	for kind, set := range f.o.Revocations.revoked.All() {
 		total += set.Len() * entryBytes(kind)
 	}
 	bits := 0

@@ -7,7 +7,7 @@ import (
 	"example.com/broker/internal/fingerprints"
 )
 
-// recentSize bounds what a replica remembers in order: three megabytes. Whoever has to be told more is told everything.
+// recentSize bounds what a replica remembers in order: two megabytes. Whoever has to be told more is told everything.
 const recentSize = 1 << 16
 
 // recent is what this replica learned last, in the order in which it learned it: the n-th thing it ever learned has the position n, from
@@ -22,16 +22,23 @@ type recent struct {
 	since int64
 }
 
+// learned is packed: there are many.
 type learned struct {
-	fingerprints.Entry
-	kind string
-	at   int64 // Unix milliseconds
+	fingerprint uint64
+	end         int64
+	at          int64 // Unix milliseconds
+	number      uint32
+	kind        uint8 // its place in fingerprints.Kinds
+}
+
+func (l learned) entry() fingerprints.Entry {
+	return fingerprints.Entry{Fingerprint: l.fingerprint, Number: l.number, End: l.end}
 }
 
 func newRecent(now func() time.Time) *recent { return &recent{now: now, since: now().UnixMilli()} }
 
-func (r *recent) push(kind string, e fingerprints.Entry) {
-	l := learned{e, kind, r.now().UnixMilli()}
+func (r *recent) push(kind uint8, e fingerprints.Entry) {
+	l := learned{e.Fingerprint, e.End, r.now().UnixMilli(), e.Number, kind}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.ring) < recentSize {

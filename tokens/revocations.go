@@ -22,17 +22,22 @@ type Revocations struct {
 	now      func() time.Time
 	recent   *recent
 
-	// sets are those of the feed, by their kinds there; the other two matter to the broker alone.
-	sets    map[string]*fingerprints.Set
+	// revoked is what the feed speaks of; the other two matter to the broker alone.
+	revoked *fingerprints.Revoked
 	apiKeys *fingerprints.Set
 	epochs  *fingerprints.Set
 }
 
-// kindsOfFeed says which entries of the change stream APIs must hear of, and how the feed calls them. An API key is not among them: the
-// tokens it was exchanged for carry its id as their grant. Nor is a user's epoch: it ends sessions and grants, which no API sees.
-var kindsOfFeed = map[changes.Kind]string{
-	changes.RevokedToken: fingerprints.Token, changes.RevokedGrant: fingerprints.Grant, changes.RevokedSession: fingerprints.Session,
-	changes.RevokedKey: fingerprints.Key, changes.RevokedClient: fingerprints.Client, changes.UserVersion: fingerprints.User,
+// streamed is the kind of entries of the change stream that the feed calls otherwise. An API key is none of them: the tokens it was
+// exchanged for carry its id as their grant. Nor is a user's epoch: it ends sessions and grants, which no API sees.
+func streamed(kind string) changes.Kind {
+	switch kind {
+	case fingerprints.User:
+		return changes.UserVersion
+	case fingerprints.Client:
+		return changes.RevokedClient
+	}
+	return changes.Kind(kind)
 }
 
 var (
@@ -44,15 +49,14 @@ var (
 // NewRevocations subscribes to the follower, so it must be called before the follower's first poll.
 func NewRevocations(f *changes.Follower, now func() time.Time) *Revocations {
 	r := &Revocations{
-		follower: f, now: now, recent: newRecent(now), sets: map[string]*fingerprints.Set{},
+		follower: f, now: now, recent: newRecent(now), revoked: fingerprints.NewRevoked(),
 		apiKeys: fingerprints.NewSet(false), epochs: fingerprints.NewSet(true),
 	}
-	for of, kind := range kindsOfFeed {
-		set := fingerprints.NewSet(fingerprints.Numbered(kind))
-		r.sets[kind] = set
-		f.On(of, func(e changes.Entry) {
+	for i, kind := range fingerprints.Kinds() {
+		set := r.revoked.Of(kind)
+		f.On(streamed(kind), func(e changes.Entry) {
 			if learned, ok := r.add(set, kind, e); ok {
-				r.recent.push(kind, learned)
+				r.recent.push(uint8(i), learned)
 			}
 		})
 	}
@@ -68,9 +72,7 @@ func (r *Revocations) add(set *fingerprints.Set, kind string, e changes.Entry) (
 // Sweep drops what has expired. It is dropped by itself where something is added; Sweep is for when nothing is.
 func (r *Revocations) Sweep() {
 	now := r.now()
-	for _, set := range r.sets {
-		set.Drop(now)
-	}
+	r.revoked.Drop(now)
 	r.apiKeys.Drop(now)
 	r.epochs.Drop(now)
 }
@@ -98,27 +100,21 @@ func (r *Revocations) Check(_ context.Context, c *verify.Claims) error {
 			RetryAfter: retryAfterSeconds * time.Second,
 		}
 	}
-	if r.revoked(c) {
+	if r.revoked.Holds(fingerprints.Claims{
+		ID: c.ID, Grant: c.GrantID, Session: c.SessionID, Key: c.KeyID, Client: c.ClientID, Subject: c.Subject, Issued: c.IssuedAt, Version: c.Version,
+	}) {
 		return &verify.Error{Code: verify.CodeInvalidToken, Description: "the token was revoked"}
 	}
 	return nil
 }
 
-func (r *Revocations) revoked(c *verify.Claims) bool {
-	return r.has(fingerprints.Token, c.ID) || r.GrantRevoked(c.GrantID) || r.SessionRevoked(c.SessionID) || r.has(fingerprints.Key, c.KeyID) ||
-		r.ClientRevoked(c.ClientID, c.IssuedAt) || (c.Subject != c.ClientID && r.UserVer(c.Subject) > c.Version)
-}
-
-func (r *Revocations) has(kind, key string) bool {
-	_, ok := r.sets[kind].Look(kind, key)
-	return ok
-}
-
 // GrantRevoked reports whether a grant was killed, for as long as a token bought with it can live.
-func (r *Revocations) GrantRevoked(gid string) bool { return r.has(fingerprints.Grant, gid) }
+func (r *Revocations) GrantRevoked(gid string) bool { return r.revoked.Has(fingerprints.Grant, gid) }
 
 // SessionRevoked reports whether a session was ended by somebody, rather than by time.
-func (r *Revocations) SessionRevoked(sid string) bool { return r.has(fingerprints.Session, sid) }
+func (r *Revocations) SessionRevoked(sid string) bool {
+	return r.revoked.Has(fingerprints.Session, sid)
+}
 
 // KeyRevoked reports whether an API key was revoked.
 func (r *Revocations) KeyRevoked(id string) bool {
@@ -128,15 +124,11 @@ func (r *Revocations) KeyRevoked(id string) bool {
 
 // ClientRevoked reports whether what a client was issued at the given time was taken back.
 func (r *Revocations) ClientRevoked(clientID string, issued time.Time) bool {
-	upTo, ok := r.sets[fingerprints.Client].Look(fingerprints.Client, clientID)
-	return ok && (upTo == 0 || issued.Unix() <= int64(upTo))
+	return r.revoked.Client(clientID, issued)
 }
 
 // UserVer returns the counter below which a user's access tokens are refused; 0 where none was heard of.
-func (r *Revocations) UserVer(userID string) int64 {
-	n, _ := r.sets[fingerprints.User].Look(fingerprints.User, userID)
-	return int64(n)
-}
+func (r *Revocations) UserVer(userID string) int64 { return r.revoked.Version(userID) }
 
 // UserEpoch returns the counter below which a user's sessions and grants are over; 0 where none was heard of.
 func (r *Revocations) UserEpoch(userID string) int64 {

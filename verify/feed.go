@@ -78,7 +78,7 @@ func (o *FeedOptions) fill() {
 type Feed struct {
 	o      FeedOptions
 	client caller
-	sets   map[string]*fingerprints.Set
+	known  *fingerprints.Revoked
 
 	asOf                    atomic.Pointer[time.Time]
 	polls, failures, passes atomic.Uint64
@@ -120,13 +120,9 @@ func NewFeed(o FeedOptions) (*Feed, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("refuse to follow the revocation feed: %w", err)
 	}
-	f := &Feed{o: o, client: newCaller(o.Client, o.ClientID, o.ClientSecret, o.SecretInForm), sets: map[string]*fingerprints.Set{}, heard: map[string]int64{}}
-	for _, kind := range []string{
-		fingerprints.Token, fingerprints.Grant, fingerprints.Session, fingerprints.Key, fingerprints.User, fingerprints.Client,
-	} {
-		f.sets[kind] = fingerprints.NewSet(fingerprints.Numbered(kind))
-	}
-	return f, nil
+	return &Feed{
+		o: o, client: newCaller(o.Client, o.ClientID, o.ClientSecret, o.SecretInForm), known: fingerprints.NewRevoked(), heard: map[string]int64{},
+	}, nil
 }
 
 // Run polls at once and then every interval until ctx ends, whose error it returns. That polls fail is logged once, and so is the
@@ -192,8 +188,8 @@ func (f *Feed) page(ctx context.Context) (more bool, err error) {
 	}
 	now := f.o.Now()
 	for _, g := range a.Entries {
-		set, known := f.sets[g.Kind]
-		if !known {
+		set := f.known.Of(g.Kind)
+		if set == nil {
 			continue // a kind of a newer broker; what this version of the guard knows is checked all the same
 		}
 		list, err := g.Decode()
@@ -204,9 +200,7 @@ func (f *Feed) page(ctx context.Context) (more bool, err error) {
 			set.Put(e, now)
 		}
 	}
-	for _, set := range f.sets {
-		set.Drop(now)
-	}
+	f.known.Drop(now)
 	// What the broker calls its age was measured by one clock; whatever the way here took makes the news older, never younger. An answer
 	// that is sent twice is no younger than it was the first time.
 	n := news{sent.Add(-time.Duration(a.Age) * time.Millisecond), a.AsOf > f.heard[a.Replica]}
@@ -278,7 +272,7 @@ type FeedStats struct {
 // Stats returns the counts.
 func (f *Feed) Stats() FeedStats {
 	s := FeedStats{Polls: f.polls.Load(), Failures: f.failures.Load(), StalePasses: f.passes.Load()}
-	for _, set := range f.sets {
+	for _, set := range f.known.All() {
 		s.Entries += set.Len()
 	}
 	return s
@@ -308,29 +302,15 @@ func (f *Feed) Check(ctx context.Context, c *Claims) error {
 			Code: CodeUnavailable, Description: "whether the token was revoked cannot be told at the moment", RetryAfter: f.o.Interval,
 		}
 	}
-	if f.revoked(c) {
+	if f.known.Holds(fingerprints.Claims{
+		ID: c.ID, Grant: c.GrantID, Session: c.SessionID, Key: c.KeyID, Client: c.ClientID, Subject: c.Subject, Issued: c.IssuedAt, Version: c.Version,
+	}) {
 		return refuse("the token was revoked")
 	}
 	if stale {
 		f.passed(ctx, lag)
 	}
 	return nil
-}
-
-func (f *Feed) revoked(c *Claims) bool {
-	if f.has(fingerprints.Token, c.ID) || f.has(fingerprints.Grant, c.GrantID) || f.has(fingerprints.Session, c.SessionID) || f.has(fingerprints.Key, c.KeyID) {
-		return true
-	}
-	if upTo, ok := f.sets[fingerprints.Client].Look(fingerprints.Client, c.ClientID); ok && (upTo == 0 || c.IssuedAt.Unix() <= int64(upTo)) {
-		return true
-	}
-	ver, ok := f.sets[fingerprints.User].Look(fingerprints.User, c.Subject)
-	return ok && c.Subject != c.ClientID && c.Version < int64(ver)
-}
-
-func (f *Feed) has(kind, key string) bool {
-	_, ok := f.sets[kind].Look(kind, key)
-	return ok
 }
 
 // passed counts a request that passes on old news, and logs at most one an interval.

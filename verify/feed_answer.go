@@ -76,7 +76,7 @@ func (f *Feed) prove(ctx context.Context, raw string) ([]byte, error) {
 		return nil, err
 	}
 	// The key set may be minutes old. Who stole a key must not be able to say that nothing was revoked.
-	if f.has(fingerprints.Key, h.kid) {
+	if f.known.Has(fingerprints.Key, h.kid) {
 		return nil, refuse("the key %s was revoked", show(h.kid))
 	}
 	key, err := keyOf(ctx, f.o.Keys, h)
