@@ -333,6 +333,9 @@ func attacksOnTokens() []attack {
 			tr := w.transport.(*http.Transport).Clone()
 			tr.Protocols = new(http.Protocols)
 			tr.Protocols.SetHTTP1(true)
+			if tr.TLSClientConfig != nil {
+				tr.TLSClientConfig.NextProtos = []string{"http/1.1"}
+			}
 			one.transport = tr
 			for what, token := range big {
 				var before, after runtime.MemStats
