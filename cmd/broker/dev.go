@@ -119,7 +119,7 @@ func runDev(ctx context.Context, o devOptions) error {
 	for _, w := range r.problems {
 		log.Warn("configuration", "where", w.Where, "key", w.Key, "text", w.Text)
 	}
-	p, err := newProgram(ctx, r.cfg, options{log: log, now: time.Now, dev: true, hosts: dev.Hosts()})
+	p, err := newProgram(ctx, r.cfg, options{log: log, now: time.Now, dev: true, demo: r.about.DemoURL, hosts: dev.Hosts()})
 	if err != nil {
 		r.close()
 		return r.explain(err)

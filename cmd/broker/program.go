@@ -60,6 +60,7 @@ type program struct {
 	log     *slog.Logger
 	now     func() time.Time
 	dev     bool
+	demo    string
 	stores  *store.Stores
 	follow  *changes.Follower
 	audit   *audit.Log
@@ -89,6 +90,8 @@ type options struct {
 	log *slog.Logger
 	now func() time.Time
 	dev bool
+	// demo is the address of the demo app, "" for none.
+	demo string
 	// hosts limits the host names served; nil for all.
 	hosts []string
 	// between lets tests stand between the broker and its store; nil for nobody.
@@ -100,7 +103,7 @@ type options struct {
 func newProgram(ctx context.Context, cfg config.Config, o options) (_ *program, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startBudget)
 	defer cancel()
-	p := &program{cfg: cfg, log: o.log, now: o.now, dev: o.dev, metrics: ops.NewMetrics()}
+	p := &program{cfg: cfg, log: o.log, now: o.now, dev: o.dev, demo: o.demo, metrics: ops.NewMetrics()}
 	if p.issuer, err = url.Parse(cfg.Issuer); err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"example.com/broker/account"
 	"example.com/broker/callback"
 	"example.com/broker/config"
+	"example.com/broker/guide"
 	"example.com/broker/internal/fault"
 	"example.com/broker/oauth/authorize"
 	"example.com/broker/oauth/logout"
@@ -21,6 +22,7 @@ import (
 
 	"context"
 	"slices"
+	"strings"
 )
 
 // routes is the one list of the broker's surface. testdata/routes.golden holds it.
@@ -36,7 +38,7 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(
+	surface := slices.Concat(
 		documents,
 		authorize.Routes(authorize.Deps{
 			Clients: p.clients, Users: p.users, Sessions: p.sessions, Providers: p.providers, Trips: p.trips, Grants: p.grants, Hints: p.hints, Now: p.now,
@@ -62,7 +64,23 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 			assets.ServeHTTP(c.Writer, c.Request)
 			return nil
 		}}},
-	), nil
+	)
+	return append(surface, guide.Routes(p.guide(surface))...), nil
+}
+
+// guide is what the pages that explain may show: nothing that is not in the surface.
+func (p *program) guide(surface []web.Route) guide.Deps {
+	d := guide.Deps{
+		Issuer: strings.TrimSuffix(p.cfg.Issuer, "/"), Verify: p.verifier.Any, Tokens: p.tokens, Surface: surface, Dev: p.dev, DemoURL: p.demo,
+		Password: p.cfg.Password.Enabled && p.cfg.Password.DefaultClient != "", QueryKeys: p.cfg.APIKeys.Query,
+		JWT: p.cfg.Tools.JWT, Guide: p.cfg.Tools.Guide,
+	}
+	if p.dev {
+		for _, a := range p.cfg.RegisteredAPIs() {
+			d.Audiences = append(d.Audiences, a.Audience)
+		}
+	}
+	return d
 }
 
 func (p *program) algorithmsOfIDTokens() []string { return p.ring.Algs() }
