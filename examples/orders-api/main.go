@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -31,7 +32,7 @@ func main() {
 
 // run serves until ctx ends. It writes the address it listens on to out.
 func run(ctx context.Context, getenv func(string) string, out io.Writer) error {
-	v, err := newVerifier(getenv)
+	v, follow, err := newVerifier(ctx, getenv)
 	if err != nil {
 		return err
 	}
@@ -46,7 +47,13 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer) error {
 	}
 	server := &http.Server{Handler: routes(v), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 	fmt.Fprintf(out, "orders-api listens on http://%s for tokens with the audience %s\n", listener.Addr(), getenv("AUDIENCE"))
-	return serve(ctx, server, listener)
+	ctx, stop := context.WithCancel(ctx)
+	followed := make(chan error, 1)
+	go func() { followed <- follow(ctx) }()
+	err = serve(ctx, server, listener)
+	stop()
+	<-followed // it ends with ctx, and has nothing to say but that
+	return err
 }
 
 // serve returns nil once ctx has ended and the requests under way are answered.
@@ -69,19 +76,35 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 	return nil
 }
 
-// newVerifier accepts tokens of ISSUER for AUDIENCE. The keys come from JWKS_URL, or from where the issuer says they are.
-func newVerifier(getenv func(string) string) (*verify.Verifier, error) {
+// newVerifier accepts tokens of ISSUER for AUDIENCE. The keys come from JWKS_URL, or from where the issuer says they are. With
+// REVOCATIONS=on it refuses what the issuer took back; follow, which returns when ctx ends, is to run beside the server.
+func newVerifier(ctx context.Context, getenv func(string) string) (v *verify.Verifier, follow func(context.Context) error, err error) {
 	if getenv("ISSUER") == "" || getenv("AUDIENCE") == "" {
-		return nil, fmt.Errorf("ISSUER is %q and AUDIENCE is %q, both are needed", getenv("ISSUER"), getenv("AUDIENCE"))
+		return nil, nil, fmt.Errorf("ISSUER is %q and AUDIENCE is %q, both are needed", getenv("ISSUER"), getenv("AUDIENCE"))
+	}
+	cfg := verify.Config{Issuer: getenv("ISSUER"), Audience: getenv("AUDIENCE")}
+	if getenv("REVOCATIONS") == "on" {
+		// It finds the keys too. Where the issuer keeps an allowlist, it introspects as CLIENT_ID, or refuses to start without one.
+		issuer, err := verify.Discover(ctx, cfg.Issuer, verify.DiscoverOptions{
+			ClientID: getenv("CLIENT_ID"), ClientSecret: getenv("CLIENT_SECRET"), InsecureHTTP: getenv("JWKS_INSECURE_HTTP") == "true", Log: slog.Default(),
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		cfg.Keys, cfg.Revocations = issuer.Keys, issuer.Revocations()
+		v, err = verify.New(cfg)
+		return v, issuer.Run, err
 	}
 	keys, err := verify.Remote(getenv("JWKS_URL"), verify.RemoteOptions{
 		Issuer:       getenv("ISSUER"),
 		InsecureHTTP: getenv("JWKS_INSECURE_HTTP") == "true",
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find the keys of the issuer: %w", err)
+		return nil, nil, fmt.Errorf("find the keys of the issuer: %w", err)
 	}
-	return verify.New(verify.Config{Issuer: getenv("ISSUER"), Audience: getenv("AUDIENCE"), Keys: keys})
+	cfg.Keys = keys
+	v, err = verify.New(cfg)
+	return v, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, err
 }
 
 // order is one order, and answer what GET /orders returns.
