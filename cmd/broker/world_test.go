@@ -97,6 +97,7 @@ func newWorld(t testing.TB, kind string, edit ...func(*config.Config)) *world {
 	for _, e := range edit {
 		e(&w.cfg)
 	}
+	w.issuer = w.cfg.Issuer
 	w.start(l)
 	w.ledger.watch(w)
 	return w
