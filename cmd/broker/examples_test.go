@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,6 +71,13 @@ func TestExamplesTrustTheBrokerAndNothingElse(t *testing.T) {
 					t.Errorf("an ID token with the right audience: %+v", got)
 				}
 			})
+			t.Run("issuer", func(t *testing.T) {
+				t.Parallel()
+				address := startExample(t, process, "ISSUER="+w.issuer+"/other", "AUDIENCE="+e.audience(), "JWKS_URL="+w.issuer+"/jwks")
+				if got := askExample(t, http.MethodGet, address+e.path(), purses[e.api].editor); got.status != http.StatusUnauthorized {
+					t.Errorf("the token of another issuer with the same keys: %+v", got)
+				}
+			})
 			t.Run("outage", func(t *testing.T) {
 				t.Parallel()
 				l := listen(t, "127.0.0.1:0")
@@ -106,7 +115,8 @@ func (e example) takesOnlyItsTokens(t *testing.T, address string, p purse) {
 		{"a person's token", "GET", p.editor, 200},
 		{"a token bought with a password and the API's name", "GET", p.password, 200},
 		{"a program's own token", "GET", p.service, 200},
-		{"a token of a broker whose clock is a little ahead", "GET", p.ahead, 200},
+		{"a token of a broker whose clock is a little ahead", "GET", p.at(t, 20*time.Second), 200},
+		{"a token that ended a moment ago, by this clock", "GET", p.at(t, -15*time.Minute-3*time.Second), 200},
 		{"an editor where editors may", "POST", p.editor, 201},
 		{"the scope where it is asked for", "DELETE", p.editor, 200},
 
@@ -118,8 +128,8 @@ func (e example) takesOnlyItsTokens(t *testing.T, address string, p purse) {
 		{"nonsense", "GET", "a.b.c", 401},
 		{"a token for another API", "GET", p.other, 401},
 		{"a token for the broker", "GET", p.broker, 401},
-		{"an expired token", "GET", p.expired, 401},
-		{"a token of the future", "GET", p.future, 401},
+		{"an expired token", "GET", p.at(t, -16*time.Minute), 401},
+		{"a token of the future", "GET", p.at(t, time.Hour), 401},
 		{"an ID token", "GET", p.idToken, 401},
 		{"a refresh token", "GET", p.refresh, 401},
 		{"roles that nobody signed", "POST", forged(t, p.viewer, nil, map[string]any{"roles": []string{"admin"}}, nil), 401},
@@ -173,12 +183,14 @@ func list(v any) []any {
 
 // purse holds the tokens that one API is shown.
 type purse struct {
-	editor, viewer, reader, password, service, ahead string // good
-	other, broker, expired, future, idToken, refresh string
+	editor, viewer, reader, password, service string // good
+	other, broker, idToken, refresh           string
+	// at makes a good one by a clock that is ahead of the API's.
+	at func(t *testing.T, ahead time.Duration) string
 }
 
-// exampleWorld is a broker with an API for each example. It keeps the control socket that `broker token` talks to, and starts an hour
-// in the past, so that there are expired tokens.
+// exampleWorld is a broker with an API for each example. It has the control socket that `broker token` talks to, and is an hour old, so
+// that its keys could sign tokens that have expired.
 func exampleWorld(t *testing.T) (*world, map[string]purse) {
 	t.Helper()
 	l := listen(t, "127.0.0.1:0")
@@ -205,7 +217,11 @@ func exampleWorld(t *testing.T) (*world, map[string]purse) {
 	go func() { _ = server.Serve(control.on) }()
 	t.Cleanup(func() { _ = server.Close() })
 
-	token := func(args ...string) string {
+	w.clock.advance(time.Hour)
+	if err := w.follow.Poll(t.Context()); err != nil { // for the clock, the last one was an hour ago
+		t.Fatal(err)
+	}
+	token := func(t *testing.T, args ...string) string {
 		t.Helper()
 		code, out, talk := here(t, "", append([]string{"token", "--data", dir, "--client", "cli"}, args...)...)
 		if code != exitDone {
@@ -215,46 +231,30 @@ func exampleWorld(t *testing.T) (*world, map[string]purse) {
 		return strings.TrimSpace(out)
 	}
 	alice, bob := w.person("alice", "editor").Username, w.person("bob").Username
-	expired := map[string]string{}
-	for _, e := range examples {
-		expired[e.api] = token(alice, "--api", e.api)
-	}
-	w.clock.advance(time.Hour)
-	if err := w.follow.Poll(t.Context()); err != nil { // for the clock, the last one was an hour ago
-		t.Fatal(err)
-	}
 	a := w.app("spa", "")
 	signedIn := a.redeem(a.code(w.browser().signInByPassword(a, alice)))
-	own := token(alice)
 	purses := map[string]purse{}
+	var clock sync.Mutex
 	for i, e := range examples {
-		p := purse{
-			editor: token(alice, "--api", e.api), viewer: token(bob, "--api", e.audience()), reader: token(alice, "--api", e.api, "--scope", e.api+":read"),
-			other: token(alice, "--api", examples[(i+1)%len(examples)].api), broker: own, expired: expired[e.api],
+		purses[e.api] = purse{
+			editor: token(t, alice, "--api", e.api), viewer: token(t, bob, "--api", e.audience()),
+			reader: token(t, alice, "--api", e.api, "--scope", e.api+":read"),
+			other:  token(t, alice, "--api", examples[(i+1)%len(examples)].api), broker: token(t, alice),
 			idToken: signedIn.str("id_token"), refresh: signedIn.str("refresh_token"),
+			password: w.post("/token", url.Values{
+				"grant_type": {oauth.GrantPassword}, "client_id": {"cli"}, "username": {alice}, "password": {w.password}, "resource": {e.audience()},
+			}).str("access_token"),
+			service: w.app("service", serviceSecret).post("/token", url.Values{
+				"grant_type": {oauth.GrantClientCredentials}, "resource": {e.audience()},
+			}).str("access_token"),
+			at: func(t *testing.T, ahead time.Duration) string {
+				clock.Lock()
+				defer clock.Unlock()
+				w.clock.advance(ahead)
+				defer w.clock.advance(-ahead)
+				return token(t, alice, "--api", e.api)
+			},
 		}
-		p.password = w.post("/token", url.Values{
-			"grant_type": {oauth.GrantPassword}, "client_id": {"cli"}, "username": {alice}, "password": {w.password}, "resource": {e.audience()},
-		}).str("access_token")
-		p.service = w.app("service", serviceSecret).post("/token", url.Values{
-			"grant_type": {oauth.GrantClientCredentials}, "resource": {e.audience()},
-		}).str("access_token")
-		purses[e.api] = p
-	}
-	for _, at := range []struct {
-		ahead time.Duration
-		keep  func(p *purse, token string)
-	}{
-		{20 * time.Second, func(p *purse, token string) { p.ahead = token }},
-		{time.Hour, func(p *purse, token string) { p.future = token }},
-	} {
-		w.clock.advance(at.ahead)
-		for _, e := range examples {
-			p := purses[e.api]
-			at.keep(&p, token(alice, "--api", e.api))
-			purses[e.api] = p
-		}
-		w.clock.advance(-at.ahead)
 	}
 	return w, purses
 }
@@ -317,8 +317,12 @@ func askExample(t *testing.T, method, address, token string) exampleAnswer {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	out := exampleAnswer{status: resp.StatusCode, header: resp.Header}
-	if err := json.NewDecoder(resp.Body).Decode(&out.body); err != nil {
-		t.Fatalf("%s %s answered %d with no JSON: %v", method, address, resp.StatusCode, err)
+	text, err := io.ReadAll(resp.Body)
+	if err == nil {
+		err = json.Unmarshal(text, &out.body) // one value: a handler that runs on after a refusal adds its own
+	}
+	if err != nil {
+		t.Fatalf("%s %s answered %d with no JSON: %v\n%s", method, address, resp.StatusCode, err, text)
 	}
 	return out
 }
