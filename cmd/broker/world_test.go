@@ -446,10 +446,14 @@ func (b *browser) follow(p page) page {
 }
 
 func (b *browser) abs(address string) string {
-	if strings.HasPrefix(address, "/") {
-		return b.issuer + address
+	if !strings.HasPrefix(address, "/") {
+		return address
 	}
-	return address
+	// A path in a page begins with the issuer's own; tests leave it out.
+	if u, err := url.Parse(b.issuer); err == nil && u.Path != "" && strings.HasPrefix(address, u.Path+"/") {
+		return strings.TrimSuffix(b.issuer, u.Path) + address
+	}
+	return b.issuer + address
 }
 
 // submit fills in and posts the form with an id, as a person with JavaScript off would.
