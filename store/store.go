@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"example.com/broker/abac"
 	"example.com/broker/apikeys"
 	"example.com/broker/audit"
 	"example.com/broker/clients"
@@ -14,6 +15,7 @@ import (
 	"example.com/broker/internal/ratelimit"
 	"example.com/broker/keys"
 	"example.com/broker/rbac"
+	"example.com/broker/samples/articles"
 	"example.com/broker/sessions"
 	"example.com/broker/tokens"
 	"example.com/broker/users"
@@ -29,6 +31,8 @@ type Stores struct {
 	Grants   tokens.GrantStore
 	Allowed  tokens.AllowStore
 	APIKeys  apikeys.Store
+	Policies abac.Store
+	Articles articles.Store
 	Once     onetime.Box
 	Changes  changes.Stream
 	Limits   ratelimit.Store

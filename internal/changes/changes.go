@@ -26,6 +26,8 @@ const (
 	ClientVersion Kind = "cli"
 	// KeysVersion carries the V of the set of the signing keys whose algorithm the key names.
 	KeysVersion Kind = "key"
+	// PoliciesVersion carries the V of the policies of the application that the key names.
+	PoliciesVersion Kind = "pol"
 )
 
 // Entry is one element of the stream. Its identity is (Kind, Key): appending it again raises Value, never lowers it.

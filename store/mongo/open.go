@@ -78,6 +78,8 @@ func Open(ctx context.Context, o Options) (*store.Stores, error) {
 		Grants:   &grantStore{d},
 		Allowed:  &allowStore{d},
 		APIKeys:  &apiKeyStore{d},
+		Policies: &policyStore{d},
+		Articles: &articleStore{d},
 		Once:     &box{d},
 		Changes:  &stream{d},
 		Limits:   &limitStore{d},

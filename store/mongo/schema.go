@@ -27,6 +27,8 @@ const (
 	grantsC     = "grants"
 	allowedC    = "allowed"
 	apiKeysC    = "api_keys"
+	policiesC   = "policies"
+	articlesC   = "articles"
 	onceC       = "once"
 	changesC    = "changes"
 	limitsC     = "limits"
@@ -36,7 +38,7 @@ const (
 
 func collections() []string {
 	return []string{
-		usersC, identitiesC, addressesC, adminsC, clientsC, sessionsC, keysC, grantsC, allowedC, apiKeysC, onceC, changesC, limitsC, auditC,
+		usersC, identitiesC, addressesC, adminsC, clientsC, sessionsC, keysC, grantsC, allowedC, apiKeysC, policiesC, articlesC, onceC, changesC, limitsC, auditC,
 		metaC,
 	}
 }

@@ -166,6 +166,8 @@ func (d *database) stores(lock *os.File) *store.Stores {
 		Grants:   &grantStore{d},
 		Allowed:  &allowStore{d},
 		APIKeys:  &apiKeyStore{d},
+		Policies: &policyStore{d},
+		Articles: &articleStore{d},
 		Once:     &onceBox{d},
 		Changes:  &changeStream{d},
 		Limits:   &limitStore{d},

@@ -1,0 +1,228 @@
+package abac_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/broker/abac"
+	"example.com/broker/internal/fault"
+)
+
+// compiled compiles a set of the default schema unless another one is given.
+func compiled(t testing.TB, s abac.Set) *abac.Engine {
+	t.Helper()
+	s.App = "test"
+	if s.Schema == "" {
+		s.Schema = abac.Defaults()[abac.Broker].Schema
+	}
+	e, err := abac.Compile(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func brokers(t testing.TB) *abac.Engine {
+	t.Helper()
+	e, err := abac.Compile(abac.Defaults()[abac.Broker])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func user(id string, roles ...string) abac.Entity {
+	u := abac.Entity{UID: abac.UID{Type: "User", ID: id}}
+	for _, r := range roles {
+		u.Parents = append(u.Parents, abac.UID{Type: "Role", ID: r})
+	}
+	return u
+}
+
+func article(author string, published bool) abac.Entity {
+	return abac.Entity{UID: abac.UID{Type: "Article", ID: "1"}, Attrs: map[string]any{"author": abac.UID{Type: "User", ID: author}, "published": published}}
+}
+
+// The rules of the guide: the author or an admin may edit; an admin deletes any, the author only an unpublished one.
+func TestTheRulesOfArticles(t *testing.T) {
+	e := brokers(t)
+	for _, row := range []struct {
+		subject  abac.Entity
+		action   string
+		resource abac.Entity
+		allow    bool
+		deciding []string
+	}{
+		{user("ann", "editor"), "read", article("bob", true), true, []string{"article-read"}},
+		{user("ann", "editor"), "edit", article("ann", true), true, []string{"article-edit-author"}},
+		{user("ann", "editor"), "edit", article("bob", false), false, nil},
+		{user("ann", "admin"), "edit", article("bob", true), true, []string{"article-edit-admin"}},
+		{user("ann", "admin"), "edit", article("ann", true), true, []string{"article-edit-admin", "article-edit-author"}},
+		{user("ann", "editor"), "delete", article("ann", false), true, []string{"article-delete-author"}},
+		{user("ann", "editor"), "delete", article("ann", true), false, nil},
+		{user("ann", "editor"), "delete", article("bob", false), false, nil},
+		{user("ann", "admin"), "delete", article("bob", true), true, []string{"article-delete-admin"}},
+		{user("ann", "admin"), "publish", article("ann", true), false, nil},
+		{user("ann", "admin"), "edit", abac.Entity{UID: abac.UID{Type: "Report", ID: "1"}}, false, nil},
+	} {
+		d := e.Decide(abac.Request{Subject: row.subject, Action: abac.ActionNamed(row.action), Resource: row.resource})
+		want := abac.Decision{Allow: row.allow, Deciding: append([]string{}, row.deciding...)}
+		if diff := cmp.Diff(want, d); diff != "" {
+			t.Errorf("%v %s %v (-want +got):\n%s", row.subject, row.action, row.resource, diff)
+		}
+	}
+}
+
+// K07: whatever is missing or goes wrong is a no.
+func TestWhatGoesWrongIsANo(t *testing.T) {
+	e := brokers(t)
+	ask := func(subject, resource abac.Entity) abac.Decision {
+		return e.Decide(abac.Request{Subject: subject, Action: abac.ActionNamed("delete"), Resource: resource})
+	}
+	ann := user("ann", "editor")
+	bare := abac.Entity{UID: abac.UID{Type: "Article", ID: "1"}}
+	with := func(attrs map[string]any) abac.Entity { return abac.Entity{UID: bare.UID, Attrs: attrs} }
+	self := abac.UID{Type: "User", ID: "ann"}
+	deep := any("x")
+	for range abac.MaxNesting + 2 {
+		deep = []any{deep}
+	}
+	for name, d := range map[string]abac.Decision{
+		"no attributes":                    ask(ann, bare),
+		"an attribute is missing":          ask(ann, with(map[string]any{"author": self})),
+		"an attribute is null":             ask(ann, with(map[string]any{"author": self, "published": nil})),
+		"an attribute is of another type":  ask(ann, with(map[string]any{"author": self, "published": "no"})),
+		"an attribute cannot be held":      ask(ann, with(map[string]any{"author": self, "published": json.Number("1e400")})),
+		"an admin, and a policy that errs": ask(user("ann", "admin"), with(map[string]any{"author": self})),
+		"a value that nests too deep":      ask(ann, with(map[string]any{"author": self, "published": deep})),
+		"too many values":                  ask(ann, with(map[string]any{"author": self, "published": make([]any, abac.MaxValues+1)})),
+		"an id that is too long":           ask(user(strings.Repeat("a", abac.MaxID+1), "admin"), article("ann", false)),
+	} {
+		if d.Allow || len(d.Errors) == 0 {
+			t.Errorf("%s: %+v, want a no with a reason", name, d)
+		}
+	}
+	// The type of an author who is no reference is compared like any other: it is not equal.
+	if d := ask(ann, with(map[string]any{"author": "ann", "published": false})); d.Allow {
+		t.Errorf("an author who is a text: %+v", d)
+	}
+}
+
+func TestAnErringForbidDoesNotOpenTheDoor(t *testing.T) {
+	e := compiled(t, abac.Set{Policies: []abac.Policy{
+		{ID: "all", Text: `permit (principal, action, resource);`},
+		{ID: "not-published", Text: `forbid (principal, action == Action::"delete", resource is Article) when { resource.published };`},
+	}})
+	ask := func(resource abac.Entity) abac.Decision {
+		return e.Decide(abac.Request{Subject: user("ann"), Action: abac.ActionNamed("delete"), Resource: resource})
+	}
+	for _, row := range []struct {
+		rule     string
+		resource abac.Entity
+		allow    bool
+		deciding string
+		errors   int
+	}{
+		{"the forbid applies", article("ann", true), false, "not-published", 0},
+		{"the forbid does not apply", article("ann", false), true, "all", 0},
+		{"the forbid errs", abac.Entity{UID: abac.UID{Type: "Article", ID: "1"}}, false, "", 1},
+	} {
+		d := ask(row.resource)
+		if d.Allow != row.allow || strings.Join(d.Deciding, " ") != row.deciding || len(d.Errors) != row.errors {
+			t.Errorf("%s: %+v", row.rule, d)
+		}
+	}
+}
+
+func TestARequestOverridesWhatIsStoredMemberByMember(t *testing.T) {
+	e := compiled(t, abac.Set{
+		Policies: abac.Defaults()[abac.Broker].Policies,
+		Entities: `[{"uid":{"type":"Article","id":"1"},"parents":[],"attrs":{"author":{"__entity":{"type":"User","id":"ann"}},"published":true}}]`,
+	})
+	ask := func(attrs map[string]any) bool {
+		return e.Decide(abac.Request{
+			Subject: user("ann"), Action: abac.ActionNamed("delete"), Resource: abac.Entity{UID: abac.UID{Type: "Article", ID: "1"}, Attrs: attrs},
+		}).Allow
+	}
+	if ask(nil) || !ask(map[string]any{"published": false}) || ask(map[string]any{"published": true}) {
+		t.Error("published must be what the request says, and the author what is stored")
+	}
+	if got := e.IDs("Article"); len(got) != 1 || got[0] != "1" || !e.Has(abac.UID{Type: "Article", ID: "1"}) || e.Has(abac.UID{Type: "Article", ID: "2"}) {
+		t.Errorf("stored articles: %v", got)
+	}
+}
+
+func TestWhatIsRefusedOnSave(t *testing.T) {
+	base := abac.Defaults()[abac.Broker]
+	policy := func(text string) abac.Set {
+		return abac.Set{App: "test", Schema: base.Schema, Policies: []abac.Policy{{ID: "p", Text: text}}}
+	}
+	entities := func(text string) abac.Set { return abac.Set{App: "test", Schema: base.Schema, Entities: text} }
+	for _, row := range []struct {
+		rule string
+		set  abac.Set
+		code string
+		says string
+	}{
+		{"a syntax error", policy(`permit (principal, action, resource`), "policy_invalid", "policy p"},
+		{"no statement", policy(`// nothing`), "policy_invalid", "no statement"},
+		{"an unknown type", policy(`permit (principal is Robot, action, resource);`), "policy_invalid", "Robot"},
+		{"an unknown action", policy(`permit (principal, action == Action::"publish", resource);`), "policy_invalid", "publish"},
+		{"an unknown attribute", policy(`permit (principal, action, resource is Article) when { resource.colour == "red" };`), "policy_invalid", "colour"},
+		{"a comparison of types", policy(`permit (principal, action, resource is Article) when { resource.published == "yes" };`), "policy_invalid", "line 1"},
+		{"an unknown operator", policy(`permit (principal, action, resource) when { principal ~= resource };`), "policy_invalid", "policy p"},
+		{"an unknown function", policy(`permit (principal, action, resource) when { regex("(a+)+$", "a") };`), "policy_invalid", "regex"},
+		{"two statements of one id", policy(`@id("x") permit (principal, action, resource); @id("x") forbid (principal, action, resource);`), "policy_invalid", "in use"},
+		{"an id that is none", policy(`@id("a b") permit (principal, action, resource);`), "policy_invalid", "no id"},
+		{"brackets without end", policy(`permit (principal, action, resource) when { ` + strings.Repeat("(", 5000) + "true" + strings.Repeat(")", 5000) + ` };`), "policy_invalid", "deeper"},
+		{"negations without end", policy(`permit (principal, action, resource) when { ` + strings.Repeat("!", 5000) + `true };`), "policy_invalid", "deeper"},
+		{"too much text", policy(strings.Repeat(" ", abac.MaxPolicyText) + `permit (principal, action, resource);`), "policies_too_large", "bytes"},
+		{"a policy twice", abac.Set{App: "test", Schema: base.Schema, Policies: []abac.Policy{base.Policies[0], base.Policies[0]}}, "policy_invalid", "two policies"},
+		{"a name of an application that is none", abac.Set{App: "../x", Schema: base.Schema}, "application_invalid", "no application"},
+		{"a schema that is none", abac.Set{App: "test", Schema: "entity"}, "schema_invalid", "schema"},
+		{"a schema with an unknown type", abac.Set{App: "test", Schema: "entity A in [B];"}, "schema_invalid", "B"},
+		{"entities that are no JSON", entities(`[{]`), "entities_invalid", ""},
+		{"an entity of an unknown type", entities(`[{"uid":{"type":"Robot","id":"1"},"attrs":{},"parents":[]}]`), "entities_invalid", "Robot"},
+		{"an entity without an attribute", entities(`[{"uid":{"type":"Article","id":"1"},"attrs":{},"parents":[]}]`), "entities_invalid", "Article"},
+		{"entities that nest without end", entities(strings.Repeat("[", 5000)), "entities_invalid", "deeper"},
+		{"an entity twice", entities(`[{"uid":{"type":"Role","id":"1"},"attrs":{},"parents":[]},{"uid":{"type":"Role","id":"1"},"attrs":{},"parents":[]}]`), "entities_invalid", "duplicate"},
+	} {
+		_, err := abac.Compile(row.set)
+		if err == nil || fault.CodeOf(err) != row.code || !strings.Contains(err.Error(), row.says) {
+			t.Errorf("%s: %v, want %s that says %q", row.rule, err, row.code, row.says)
+		}
+	}
+}
+
+func TestStatementsAreNamed(t *testing.T) {
+	e := compiled(t, abac.Set{Policies: []abac.Policy{
+		{ID: "one", Text: `permit (principal, action, resource);`},
+		{ID: "two", Text: "permit (principal, action == Action::\"read\", resource);\nforbid (principal, action == Action::\"edit\", resource is Article);"},
+		{ID: "three", Text: `@id("named") @description("who may") permit (principal in Role::"admin", action == Action::"edit", resource);`},
+	}})
+	want := []abac.Statement{
+		{ID: "named", Policy: "three", Description: "who may", Effect: "permit"},
+		{ID: "one", Policy: "one", Effect: "permit"},
+		{ID: "two.1", Policy: "two", Effect: "permit"},
+		{ID: "two.2", Policy: "two", Effect: "forbid"},
+	}
+	if diff := cmp.Diff(want, e.Statements()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(want[:2], e.WouldDo(abac.ActionNamed("edit"), "Article")); diff != "" {
+		t.Errorf("what would do: %s", diff)
+	}
+	if s, ok := e.Find("two.2"); !ok || s.Effect != "forbid" {
+		t.Errorf("Find: %v %v", s, ok)
+	}
+	if !e.Governs("Article") || e.Governs("User") || e.Governs("Report") {
+		t.Error("articles are under policies, users and reports are not")
+	}
+	if got := fmt.Sprint(e.Actions("User", "Article"), e.Actions("Role", "Article")); got != "[delete edit read] []" {
+		t.Errorf("actions: %s", got)
+	}
+}

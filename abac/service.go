@@ -1,0 +1,252 @@
+package abac
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/broker/audit"
+	"example.com/broker/internal/fault"
+)
+
+const (
+	// retryAfter is how long a replica that has heard of a newer set than it finds goes without looking again: the entry in the change
+	// stream comes before the row.
+	retryAfter = 250 * time.Millisecond
+	// tolerated is how long decisions go on by a set of which a newer one is known and cannot be read.
+	tolerated = 2 * time.Second
+	appsLimit = 1000
+)
+
+// Options of a Service. Store, Announce and Now are required.
+type Options struct {
+	Store Store
+	// Fixed are the sets of the configuration, by application: they cannot be changed at run time.
+	Fixed map[string]Set
+	// Defaults are used for an application that has no set of its own.
+	Defaults map[string]Set
+	// Announce appends the new version of a set to the change stream, before the row is written.
+	Announce func(ctx context.Context, app string, version int64) error
+	Audit    audit.Recorder // nil records nothing
+	Log      *slog.Logger   // nil discards
+	Now      func() time.Time
+}
+
+// Service finds and changes the sets of applications. Decisions are served from compiled snapshots that follow the change stream: a change
+// counts here at once and on every replica within two seconds. It is safe for concurrent use.
+type Service struct {
+	o     Options
+	fixed map[string]*snapshot
+
+	mu     sync.Mutex
+	cached map[string]*snapshot
+	heard  map[string]version
+}
+
+// snapshot is a set in use.
+type snapshot struct {
+	set    Set
+	engine *Engine
+	asked  time.Time // when the store was last asked for a newer one
+}
+
+// version is the newest one heard of, and since when.
+type version struct {
+	v     int64
+	since time.Time
+}
+
+// NewService does not touch the store. The error names every set of the configuration, and of the program, that does not compile.
+func NewService(o Options) (*Service, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{o: o, fixed: map[string]*snapshot{}, cached: map[string]*snapshot{}, heard: map[string]version{}}
+	for _, app := range slices.Sorted(maps.Keys(o.Fixed)) {
+		e, err := Compile(o.Fixed[app])
+		if err != nil {
+			return nil, err
+		}
+		s.fixed[app] = &snapshot{set: o.Fixed[app], engine: e}
+	}
+	for _, app := range slices.Sorted(maps.Keys(o.Defaults)) {
+		if _, err := Compile(o.Defaults[app]); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Check returns fault.Conflict "policies_twice" if an application of the configuration is in the store too.
+func (s *Service) Check(ctx context.Context) error {
+	for _, app := range slices.Sorted(maps.Keys(s.fixed)) {
+		switch set, err := s.o.Store.LoadPolicies(ctx, app); {
+		case err != nil:
+			return err
+		case set.V > 0:
+			return fault.New(fault.Conflict, "policies_twice", "The policies of %s are in the configuration and in the store: drop one of them.", app)
+		}
+	}
+	return nil
+}
+
+// Heard takes a PoliciesVersion entry of the change stream.
+func (s *Service) Heard(app string, v int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v > s.heard[app].v {
+		s.heard[app] = version{v, s.o.Now()}
+	}
+}
+
+// Engine returns the compiled set of an application: fault.NotFound "application_unknown"; fault.Unavailable where there is none to
+// decide by, or only one that is known to be old. A warm call does not read the store.
+func (s *Service) Engine(ctx context.Context, app string) (*Engine, error) {
+	snap, err := s.current(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	return snap.engine, nil
+}
+
+// Load returns the set of an application, as Engine does, and whether it is fixed by the configuration.
+func (s *Service) Load(ctx context.Context, app string) (set Set, fixed bool, err error) {
+	snap, err := s.current(ctx, app)
+	if err != nil {
+		return Set{}, false, err
+	}
+	_, fixed = s.fixed[app]
+	return snap.set, fixed, nil
+}
+
+func (s *Service) current(ctx context.Context, app string) (*snapshot, error) {
+	if snap, ok := s.fixed[app]; ok {
+		return snap, nil
+	}
+	now := s.o.Now()
+	s.mu.Lock()
+	snap, have := s.cached[app]
+	news := s.heard[app]
+	if have && (snap.engine.V >= news.v || now.Sub(snap.asked).Abs() < retryAfter) {
+		s.mu.Unlock()
+		return snap, nil
+	}
+	if have { // the others go on with the old one meanwhile
+		again := *snap
+		again.asked = now
+		s.cached[app] = &again
+	}
+	s.mu.Unlock()
+	fresh, err := s.read(ctx, app)
+	if err == nil {
+		return s.adopt(fresh), nil
+	}
+	if have && !fault.Is(err, fault.NotFound) && now.Sub(news.since) < tolerated {
+		return snap, nil
+	}
+	return nil, err
+}
+
+// read asks the store, and then the defaults.
+func (s *Service) read(ctx context.Context, app string) (*snapshot, error) {
+	if ValidApp(app) != nil {
+		return nil, unknown(app)
+	}
+	set, err := s.o.Store.LoadPolicies(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	if set.V == 0 {
+		ok := false
+		if set, ok = s.o.Defaults[app]; !ok {
+			return nil, unknown(app)
+		}
+	}
+	e, err := Compile(set)
+	if err != nil {
+		s.o.Log.ErrorContext(ctx, "stored policies cannot be used", "application", app, "version", set.V, "err", err)
+		return nil, fault.Wrap(err, fault.Unavailable, "policies_unusable", "The policies of %s cannot be used; an operator finds the reason in the log.", app)
+	}
+	return &snapshot{set: set, engine: e, asked: s.o.Now()}, nil
+}
+
+func unknown(app string) error {
+	return fault.New(fault.NotFound, "application_unknown", "There is no application %.100q.", app)
+}
+
+// adopt takes a snapshot into use unless a newer one is.
+func (s *Service) adopt(fresh *snapshot) *snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old, ok := s.cached[fresh.set.App]; ok && old.engine.V > fresh.engine.V {
+		return old
+	}
+	s.cached[fresh.set.App] = fresh
+	return fresh
+}
+
+// Save checks a set and stores it in the place of the one whose V it carries (0: there is none in the store). It returns the set as it is
+// now stored. What Compile returns for a set that is not good; fault.Conflict "policies_fixed" for an application of the configuration,
+// "policies_changed" if somebody else was faster.
+func (s *Service) Save(ctx context.Context, set Set, actor string) (Set, error) {
+	if _, fixed := s.fixed[set.App]; fixed {
+		return Set{}, fault.New(fault.Conflict, "policies_fixed", "The policies of %s come from the configuration and cannot be changed here.", set.App)
+	}
+	e, err := Compile(set)
+	if err != nil {
+		return Set{}, err
+	}
+	before, err := s.o.Store.LoadPolicies(ctx, set.App)
+	if err != nil {
+		return Set{}, err
+	}
+	if before.V != set.V {
+		return Set{}, changed(set.App)
+	}
+	next := set.V + 1
+	set.ChangedAt, set.ChangedBy = s.o.Now().UTC().Truncate(time.Millisecond), actor
+	set.Policies = stamped(set.Policies, before.Policies, next)
+	if err := s.o.Announce(ctx, set.App, next); err != nil {
+		return Set{}, err
+	}
+	if err := s.o.Store.SwapPolicies(ctx, set); err != nil {
+		return Set{}, err
+	}
+	set.V = next
+	e.V = next
+	s.adopt(&snapshot{set: set, engine: e, asked: s.o.Now()})
+	if s.o.Audit != nil {
+		s.o.Audit.Record(ctx, audit.Event{Action: "policies.save", Actor: actor, Target: set.App, Outcome: "done", Detail: changes(before, set)})
+	}
+	return set, nil
+}
+
+func changed(app string) error {
+	return fault.New(fault.Conflict, "policies_changed", "The policies of %s were changed meanwhile; read them again.", app)
+}
+
+// stamped gives policies that differ from what they were the new version.
+func stamped(now, before []Policy, v int64) []Policy {
+	out := slices.Clone(now)
+	for i, p := range out {
+		out[i].V = v
+		if j := slices.IndexFunc(before, func(b Policy) bool { return b.ID == p.ID && b.Text == p.Text }); j >= 0 {
+			out[i].V = before[j].V
+		}
+	}
+	return out
+}
+
+// Apps returns the names of all applications, sorted.
+func (s *Service) Apps(ctx context.Context) ([]string, error) {
+	stored, err := s.o.Store.PolicyApps(ctx, "", appsLimit)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Concat(stored, slices.Collect(maps.Keys(s.fixed)), slices.Collect(maps.Keys(s.o.Defaults)))
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}

@@ -1,0 +1,122 @@
+package abac
+
+import (
+	"encoding/json"
+	"math"
+
+	"github.com/cedar-policy/cedar-go"
+	"github.com/cedar-policy/cedar-go/types"
+)
+
+// UID names an entity. As a value of an attribute it refers to one.
+type UID struct{ Type, ID string }
+
+func (u UID) cedar() cedar.EntityUID {
+	return cedar.NewEntityUID(cedar.EntityType(u.Type), cedar.String(u.ID))
+}
+
+func uidOf(c cedar.EntityUID) UID { return UID{string(c.Type), string(c.ID)} }
+
+// Entity is a subject or a resource with its attributes: bool, string, int, int64, json.Number, float64, UID, []string, []any and
+// map[string]any.
+type Entity struct {
+	UID
+	Attrs   map[string]any
+	Parents []UID
+}
+
+// converter turns values as JSON has them into Cedar's, within the bounds of a request.
+type converter struct{ values int }
+
+// record converts members. One that Cedar cannot hold (null, a number that is no whole one and has more than four decimals) is left out,
+// and is missing for every policy. ok is false beyond the bounds.
+func (c *converter) record(members map[string]any, depth int) (types.RecordMap, bool) {
+	out := make(types.RecordMap, len(members))
+	for name, v := range members {
+		value, ok := c.value(v, depth+1)
+		if !ok {
+			return nil, false
+		}
+		if value != nil {
+			out[types.String(name)] = value
+		}
+	}
+	return out, true
+}
+
+// value returns nil for what Cedar cannot hold; ok is false beyond the bounds.
+func (c *converter) value(v any, depth int) (_ types.Value, ok bool) {
+	if c.values++; depth > MaxNesting || c.values > MaxValues {
+		return nil, false
+	}
+	switch v := v.(type) {
+	case bool:
+		return types.Boolean(v), true
+	case string:
+		return types.String(v), true
+	case int:
+		return types.Long(v), true
+	case int64:
+		return types.Long(v), true
+	case json.Number:
+		return number(v), true
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return types.Long(int64(v)), true
+		}
+		return number(json.Number(formatFloat(v))), true
+	case UID:
+		return v.cedar(), true
+	case []string:
+		list := make([]types.Value, len(v))
+		for i, s := range v {
+			list[i] = types.String(s)
+		}
+		c.values += len(v)
+		return types.NewSet(list...), c.values <= MaxValues
+	case []any:
+		return c.set(v, depth)
+	case map[string]any:
+		members, ok := c.record(v, depth)
+		if !ok {
+			return nil, false
+		}
+		return types.NewRecord(members), true
+	}
+	return nil, true
+}
+
+// set is nil if any of its elements is: a set that lacks some would answer questions about what it does not contain wrongly.
+func (c *converter) set(list []any, depth int) (types.Value, bool) {
+	values, whole := make([]types.Value, 0, len(list)), true
+	for _, e := range list {
+		value, ok := c.value(e, depth+1)
+		if !ok {
+			return nil, false
+		}
+		values, whole = append(values, value), whole && value != nil
+	}
+	if !whole {
+		return nil, true
+	}
+	return types.NewSet(values...), true
+}
+
+// number is a whole number, else a decimal, else nil.
+func number(n json.Number) types.Value {
+	if i, err := n.Int64(); err == nil {
+		return types.Long(i)
+	}
+	if d, err := types.ParseDecimal(n.String()); err == nil {
+		return d
+	}
+	return nil
+}
+
+func formatFloat(f float64) string {
+	b, err := json.Marshal(f)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
