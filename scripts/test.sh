@@ -50,6 +50,12 @@ node_is_new_enough() {
   have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] && have npm
 }
 
+# examples makes sure that the APIs below examples/ can run; the tests themselves say which cannot.
+examples() {
+  have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || install python3 python3-venv || true
+  node_is_new_enough || install nodejs npm || true
+}
+
 go_tests() {
   local race=(-race)
   if ! c_compiler; then
@@ -57,6 +63,7 @@ go_tests() {
     leave_out "the race detector: it needs a C compiler (install gcc)"
   fi
   mongo
+  examples
   say "go vet"
   go vet ./... || failed=$((failed + 1))
   say "go test ${race[*]}"
@@ -67,7 +74,6 @@ go_tests() {
 }
 
 browser_tests() {
-  node_is_new_enough || install nodejs npm || true
   node_is_new_enough ||
     { leave_out "the browser suite: it needs Node.js 20 or newer with npm"; return; }
   find_chromium >/dev/null || install chromium || true
