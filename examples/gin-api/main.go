@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,7 +31,7 @@ func run(getenv func(string) string) error {
 	if address == "" {
 		address = "127.0.0.1:8091"
 	}
-	listener, err := net.Listen("tcp", address) //nolint:noctx // it ends with the process
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return err
 	}
