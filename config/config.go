@@ -24,6 +24,7 @@ type Config struct {
 	APIKeys        APIKeys             `koanf:"api_keys"`
 	Revocation     Revocation          `koanf:"revocation"`
 	Registration   Registration        `koanf:"registration"`
+	Roles          Roles               `koanf:"roles"`
 	Tools          Tools               `koanf:"tools"`
 	Bootstrap      Bootstrap           `koanf:"bootstrap"`
 	Providers      map[string]Provider `koanf:"providers" doc:"Identity providers by id; the callback of one is /callback/<id>."`
@@ -161,6 +162,23 @@ type Provider struct {
 	APIURL        string   `koanf:"api_url" doc:"GitHub Enterprise: base of the REST API."`
 	// Namespace of its identities where it is not the issuer; `broker dev` sets it for local upstreams, it has no key.
 	Namespace string `koanf:"-"`
+}
+
+// Roles say who gets which role at sign-in.
+type Roles struct {
+	Rules map[string]MappingRule `koanf:"rules" doc:"Mapping rules by id, evaluated before those that admins make at run time."`
+}
+
+// MappingRule gives roles to people about whom an upstream says something.
+type MappingRule struct {
+	Order    int           `koanf:"order" doc:"Rules are evaluated from the lowest number up, equal ones by id."`
+	Provider string        `koanf:"provider" doc:"Id of the provider whose claims it reads; empty for every provider."`
+	Claim    string        `koanf:"claim" doc:"Path to the claim, names joined by dots, such as realm_access.roles; orgs and teams for GitHub."`
+	Op       string        `koanf:"op" doc:"equals, in or matches_domain; in if empty."`
+	Values   []string      `koanf:"values" doc:"What the claim, or an element of it, is compared with."`
+	Give     []string      `koanf:"roles" doc:"Roles that a match gives."`
+	TTL      time.Duration `koanf:"ttl" doc:"How long they last without being confirmed by a sign-in; 30 days if empty."`
+	Stop     bool          `koanf:"stop" doc:"Where this rule matches, those after it give nothing."`
 }
 
 // Client is an application.

@@ -11,6 +11,7 @@ import (
 	"example.com/broker/internal/secret"
 	"example.com/broker/oauth"
 	"example.com/broker/providers"
+	"example.com/broker/rbac"
 )
 
 // What the adapters are called in a file.
@@ -73,6 +74,22 @@ func (c Config) RegisteredProviders(now func() time.Time) []providers.Config {
 			Registration: p.Registration, Disabled: p.Disabled, AllowPrivate: p.AllowPrivate, CAFile: p.CAFile,
 			AuthURL: p.AuthURL, TokenURL: p.TokenURL, APIURL: p.APIURL,
 			RedirectURI: strings.TrimSuffix(c.Issuer, "/") + "/callback/" + id, Now: now,
+		})
+	}
+	return out
+}
+
+// MappingRules returns the rules of the configuration in the order of evaluation.
+func (c Config) MappingRules() []rbac.Rule {
+	ids := slices.SortedFunc(maps.Keys(c.Roles.Rules), func(a, b string) int {
+		return cmp.Or(cmp.Compare(c.Roles.Rules[a].Order, c.Roles.Rules[b].Order), cmp.Compare(a, b))
+	})
+	var out []rbac.Rule
+	for _, id := range ids {
+		r := c.Roles.Rules[id]
+		out = append(out, rbac.Rule{
+			ID: id, Provider: r.Provider, Claim: r.Claim, Op: rbac.Op(cmp.Or(r.Op, string(rbac.In))), Values: slices.Clone(r.Values),
+			Roles: slices.Clone(r.Give), TTL: int64(r.TTL / time.Second), Stop: r.Stop,
 		})
 	}
 	return out

@@ -348,6 +348,14 @@ func (v *validator) people() {
 	case r.DefaultRole != "" && !slices.Contains(rbac.Known(), r.DefaultRole):
 		v.bad("registration.default_role", "%q is not a role, expected one of %s", r.DefaultRole, strings.Join(rbac.Known(), ", "))
 	}
+	if err := rbac.CheckRules(v.c.MappingRules(), func(role string) bool { return role != "" }); err != nil {
+		v.bad("roles.rules", "%s", err)
+	}
+	for id, rule := range v.c.Roles.Rules {
+		if _, ok := v.c.Providers[rule.Provider]; rule.Provider != "" && !ok {
+			v.bad("roles.rules."+id+".provider", "%q is not a provider of this configuration, expected %s", rule.Provider, listOf(maps.Keys(v.c.Providers)))
+		}
+	}
 	if r.Password && !v.c.Password.Enabled {
 		v.bad("registration.password", "true, but password.enabled is false: set both or none")
 	}

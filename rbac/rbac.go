@@ -15,7 +15,7 @@ const (
 	Viewer = "viewer"
 )
 
-// Known are the names a grant may carry.
+// Known are the names of the roles every installation has; admins may add others, see Roles.
 func Known() []string { return []string{Admin, Editor, Viewer} }
 
 // Source says where a grant came from.
@@ -35,18 +35,67 @@ type Grant struct {
 	Source Source    `json:"source" bson:"source"`
 	Since  time.Time `json:"since" bson:"since"`
 	Until  time.Time `json:"until,omitzero" bson:"until,omitempty"` // zero: no end
+	// Rule is the id of the mapping rule, Provider that of the provider whose claims it read.
+	Rule     string `json:"rule,omitempty" bson:"rule,omitempty"`
+	Provider string `json:"provider,omitempty" bson:"provider,omitempty"`
+	// Held says why the upstream could not be asked at the last sign-in: the grant was neither confirmed nor lost. "" where it was asked.
+	Held string `json:"held,omitempty" bson:"held,omitempty"`
 }
 
-// Effective returns the names of the roles in force at now, sorted, without repeats. Unknown roles give no rights and are left out.
+func (g Grant) live(now time.Time) bool { return g.Until.IsZero() || now.Before(g.Until) }
+
+// Effective returns the names of the roles in force at now, sorted, without repeats. A role that is no more has no permissions, so that
+// to name it gives no rights.
 func Effective(grants []Grant, now time.Time) []string {
 	out := []string{}
 	for _, g := range grants {
-		live := g.Until.IsZero() || now.Before(g.Until)
-		if live && slices.Contains(Known(), g.Role) && !slices.Contains(out, g.Role) {
+		if g.live(now) && !slices.Contains(out, g.Role) {
 			out = append(out, g.Role)
 		}
 	}
 	slices.Sort(out)
+	return out
+}
+
+// Reason is one grant with what it means now.
+type Reason struct {
+	Grant
+	// State is "active", "expired" or "unknown_role": the role was removed and gives nothing.
+	State string `json:"state"`
+	// Text says it in a sentence.
+	Text string `json:"text"`
+}
+
+// Why explains each grant, in order.
+func Why(grants []Grant, known func(role string) bool, now time.Time) []Reason {
+	out := make([]Reason, 0, len(grants))
+	for _, g := range grants {
+		r := Reason{Grant: g, State: "active"}
+		switch {
+		case !g.live(now):
+			r.State = "expired"
+		case !known(g.Role):
+			r.State = "unknown_role"
+		}
+		switch g.Source {
+		case Manual:
+			r.Text = "given by hand"
+		case Default:
+			r.Text = "every new user gets it"
+		case Mapping:
+			r.Text = "the mapping rule " + g.Rule + " matched what " + g.Provider + " says"
+		case Provider:
+			r.Text = "named by " + g.Provider
+		}
+		r.Text += ", since " + g.Since.UTC().Format(time.DateTime)
+		if !g.Until.IsZero() {
+			r.Text += ", until " + g.Until.UTC().Format(time.DateTime)
+		}
+		if g.Held != "" {
+			r.Text += "; not confirmed at the last sign-in, because " + g.Held
+		}
+		out = append(out, r)
+	}
 	return out
 }
 

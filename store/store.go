@@ -25,6 +25,7 @@ import (
 type Stores struct {
 	Users    users.Store
 	Admins   rbac.AdminStore
+	RBAC     rbac.Store
 	Clients  clients.Store
 	Sessions sessions.Store
 	Keys     keys.Store

@@ -126,7 +126,7 @@ func (s *Service) draft(ctx context.Context, n NewUser) (User, error) {
 		}
 	}
 	for _, role := range n.Roles {
-		if err := checkRole(role); err != nil {
+		if err := s.checkRole(role); err != nil {
 			return User{}, err
 		}
 		if role != rbac.Admin {

@@ -84,6 +84,9 @@ func (s *Service) Resolve(ctx context.Context, id Identity, p Policy) (User, Out
 		s.record(ctx, "user.resolve", "", target, err, "provider", id.Provider)
 		return User{}, out, err
 	}
+	if u, err = s.remap(ctx, u, id); err != nil {
+		return User{}, out, err
+	}
 	if s.bootstraps(id) && !countedAdmin(u) {
 		if u, err = s.grantAdmin(ctx, u.ID, "bootstrap"); err != nil {
 			return User{}, out, err
@@ -215,7 +218,7 @@ func follow(u *User, id Identity) {
 			if u.Picture == "" || u.Picture == l.Picture {
 				u.Picture = id.Picture
 			}
-			id.Claims = nil
+			id.Claims, id.Unasked = nil, nil
 			u.Identities[i].Identity = id
 		}
 	}
@@ -346,7 +349,7 @@ func (s *Service) create(ctx context.Context, id Identity, p Policy, k, at seat,
 	} else if !id.EmailVerified {
 		u.Email = id.Email // a note: it reserves nothing and opens nothing
 	}
-	id.Claims = nil
+	id.Claims, id.Unasked = nil, nil
 	u.Identities = []Linked{{Identity: id, LinkedAt: now}}
 	if err := s.store.Create(ctx, u, claims, now); err != nil {
 		return User{}, again(err)
@@ -396,7 +399,7 @@ func attach(u *User, id Identity, now time.Time) {
 	if u.Picture == "" {
 		u.Picture = id.Picture
 	}
-	id.Claims = nil
+	id.Claims, id.Unasked = nil, nil
 	u.Identities = append(u.Identities, Linked{Identity: id, LinkedAt: now})
 }
 

@@ -17,9 +17,18 @@ func countedAdmin(u User) bool {
 
 func isManual(g rbac.Grant, role string) bool { return g.Role == role && g.Source == rbac.Manual }
 
-func checkRole(role string) error {
-	if !slices.Contains(rbac.Known(), role) {
-		return fault.New(fault.Invalid, "role_unknown", "There is no role %q. Expected one of: %s.", role, strings.Join(rbac.Known(), ", "))
+func (o Options) knownRole(role string) bool { return slices.Contains(o.roleNames(), role) }
+
+func (o Options) roleNames() []string {
+	if o.Roles == nil {
+		return rbac.Known()
+	}
+	return o.Roles.Names()
+}
+
+func (s *Service) checkRole(role string) error {
+	if !s.opts.knownRole(role) {
+		return fault.New(fault.Invalid, "role_unknown", "There is no role %.100q. Expected one of: %s.", role, strings.Join(s.opts.roleNames(), ", "))
 	}
 	return nil
 }
@@ -29,7 +38,7 @@ func checkRole(role string) error {
 //
 // fault.Invalid "role_unknown"; fault.NotFound "user_unknown"; fault.Conflict "user_disabled".
 func (s *Service) GrantRole(ctx context.Context, userID, role string) (User, error) {
-	if err := checkRole(role); err != nil {
+	if err := s.checkRole(role); err != nil {
 		return User{}, err
 	}
 	return s.grant(ctx, userID, role, "admin")
@@ -71,9 +80,6 @@ func (s *Service) grant(ctx context.Context, userID, role, by string) (User, err
 // fault.Conflict "last_admin", or "role_mapped" if the role comes from a mapping rule or a provider, who would give it again;
 // fault.Invalid "role_unknown"; fault.NotFound "user_unknown".
 func (s *Service) RevokeRole(ctx context.Context, userID, role string) (User, error) {
-	if err := checkRole(role); err != nil {
-		return User{}, err
-	}
 	u, err := s.change(ctx, userID, func(ctx context.Context, u *User) (write, error) {
 		had := len(u.Grants)
 		if role == rbac.Admin && countedAdmin(*u) {
@@ -90,7 +96,7 @@ func (s *Service) RevokeRole(ctx context.Context, userID, role string) (User, er
 		if slices.ContainsFunc(u.Grants, func(g rbac.Grant) bool { return g.Role == role }) {
 			return write{}, fault.New(fault.Conflict, "role_mapped", "The role %s comes from a mapping rule or a provider. Change it there.", role)
 		}
-		return write{skip: true}, nil
+		return write{skip: true}, s.checkRole(role) // a role that is no more can be taken from those who had it
 	})
 	s.record(ctx, "user.role_revoke", "", userID, err, "role", role)
 	return u, err

@@ -57,6 +57,10 @@ type Options struct {
 	Heard func(userID string) int64
 	// Audit takes what was done and denied; nil for nobody. Actor is set where it is the user; else the Recorder knows the caller.
 	Audit audit.Recorder
+	// Roles are the roles that may be given, and Rules what gives some of them at each sign-in; nil: those of every installation, and
+	// no rules.
+	Roles *rbac.Roles
+	Rules *rbac.Rules
 	// FactsSize bounds the cache behind Facts in users (10,000 by default), FactsFor the age of an entry (a minute by default).
 	FactsSize int
 	FactsFor  time.Duration
@@ -78,8 +82,8 @@ func New(o Options) (*Service, error) {
 	if o.Store == nil || o.Admins == nil || o.Limiter == nil || o.Hasher == nil || o.Now == nil {
 		return nil, errors.New("users: Store, Admins, Limiter, Hasher and Now are required")
 	}
-	if o.DefaultRole != "" && !slices.Contains(rbac.Known(), o.DefaultRole) {
-		return nil, fmt.Errorf("users: unknown default role %q, expected one of %v", o.DefaultRole, rbac.Known())
+	if o.DefaultRole != "" && !o.knownRole(o.DefaultRole) {
+		return nil, fmt.Errorf("users: unknown default role %q, expected one of %v", o.DefaultRole, o.roleNames())
 	}
 	if o.NewID == nil {
 		o.NewID = func() string { return "usr_" + uuid.Must(uuid.NewV7()).String() }
@@ -276,6 +280,9 @@ func (s *Service) change(ctx context.Context, id string, f func(context.Context,
 		u, err := s.store.Get(ctx, id)
 		if err != nil {
 			return User{}, err
+		}
+		if err := expected(ctx, u); err != nil {
+			return u, err
 		}
 		u, err = s.replace(ctx, u, f)
 		if fault.CodeOf(err) == "user_changed" {

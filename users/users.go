@@ -35,6 +35,8 @@ type Identity struct {
 	Picture       string `json:"picture,omitempty" bson:"picture,omitempty"`
 	// Claims is what the upstream said, for mapping rules; it is never stored.
 	Claims map[string]any `json:"-" bson:"-"`
+	// Unasked names the claims that the upstream could not be asked for, and why, see rbac.Said; it is never stored.
+	Unasked rbac.Unasked `json:"-" bson:"-"`
 }
 
 // Key is the identity's place in the store: SHA-256 over its length-prefixed parts, unpadded base64url.
@@ -166,6 +168,9 @@ type Store interface {
 	// TakeOver moves a claim from the given holder (both fields must match) to another user. fault.Conflict "claim_taken" if it
 	// changed meanwhile.
 	TakeOver(ctx context.Context, c Claim, from Holder, to string, now time.Time) error
+	// Delete removes the row of a user if its stored V is v. Its claims are for the caller to drop before. fault.Conflict "user_changed",
+	// fault.NotFound "user_unknown".
+	Delete(ctx context.Context, id string, v int64) error
 	// List returns users ordered by id, at most limit, with ids above after.
 	List(ctx context.Context, after string, limit int) ([]User, error)
 }

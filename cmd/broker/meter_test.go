@@ -128,6 +128,10 @@ func (s meteredUsers) TakeOver(ctx context.Context, c users.Claim, from users.Ho
 	return guardErr(s.m.write("users.TakeOver"), func() error { return s.Store.TakeOver(ctx, c, from, to, now) })
 }
 
+func (s meteredUsers) Delete(ctx context.Context, id string, v int64) error {
+	return guardErr(s.m.write("users.Delete"), func() error { return s.Store.Delete(ctx, id, v) })
+}
+
 func (s meteredUsers) List(ctx context.Context, after string, limit int) ([]users.User, error) {
 	return guard(s.m.read("users.List"), func() ([]users.User, error) { return s.Store.List(ctx, after, limit) })
 }

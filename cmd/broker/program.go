@@ -71,6 +71,8 @@ type program struct {
 	trips       *signin.Sealer
 	clients     *clients.Service
 	users       *users.Service
+	roles       *rbac.Roles
+	rules       *rbac.Rules
 	sessions    *sessions.Manager
 	lifecycle   *lifecycle.Service
 	apikeys     *apikeys.Service
@@ -210,6 +212,9 @@ func (p *program) buildPeople(ctx context.Context) error {
 	if len(problems) > 0 {
 		return errors.Join(problems...)
 	}
+	if err := p.buildRoles(ctx); err != nil {
+		return err
+	}
 	hasher, err := users.NewHasher(users.HasherOptions{})
 	if err != nil {
 		return err
@@ -224,6 +229,7 @@ func (p *program) buildPeople(ctx context.Context) error {
 		},
 		Heard:         func(id string) int64 { return max(p.revocations.UserVer(id), p.revocations.UserEpoch(id)) },
 		BeforeVersion: p.lifecycle.BeforeVersion, BeforeEpoch: p.lifecycle.BeforeEpoch, Audit: p.audit,
+		Roles: p.roles, Rules: p.rules,
 	})
 	if err != nil {
 		return err
@@ -238,11 +244,30 @@ func (p *program) buildPeople(ctx context.Context) error {
 				changes.Entry{Kind: changes.RevokedGrant, Key: id, Value: 1, Until: until.Add(p.tokenLife())})
 		},
 	})
-	p.access = access.NewGuard(rbac.Defaults)
+	p.access = access.NewGuard(p.roles.Sets)
 	p.sessions = sessions.NewManager(sessions.Options{
 		Store: p.stores.Sessions, Fence: p.revocations, Now: p.now, Idle: p.cfg.Sessions.Idle, Absolute: p.cfg.Sessions.Absolute,
 	})
 	return nil
+}
+
+// buildRoles reads what roles may do and which rules give them; both are followed from then on.
+func (p *program) buildRoles(ctx context.Context) error {
+	follow := func(kind changes.Kind, heard func(int64)) rbac.Options {
+		p.follow.On(kind, func(e changes.Entry) { heard(e.Value) })
+		return rbac.Options{Store: p.stores.RBAC, Now: p.now, Announce: func(ctx context.Context, v int64) error {
+			return p.follow.Append(ctx, changes.Entry{Kind: kind, Key: string(kind), Value: v})
+		}}
+	}
+	p.roles = rbac.NewRoles(follow(changes.RolesVersion, func(v int64) { p.roles.Heard(v) }))
+	var err error
+	if p.rules, err = rbac.NewRules(follow(changes.RulesVersion, func(v int64) { p.rules.Heard(v) }), p.cfg.MappingRules(), p.roles); err != nil {
+		return err
+	}
+	if err := p.roles.Load(ctx); err != nil {
+		return err
+	}
+	return p.rules.Load(ctx)
 }
 
 func (p *program) buildTokens(context.Context) error {

@@ -15,7 +15,6 @@ import (
 	"example.com/broker/oauth/metadata"
 	"example.com/broker/oauth/token"
 	"example.com/broker/oauth/tokeninfo"
-	"example.com/broker/rbac"
 	"example.com/broker/samples"
 	"example.com/broker/users"
 	"example.com/broker/web"
@@ -49,7 +48,7 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 			Registration: p.cfg.Registration.Open, Register: p.cfg.Registration.Password && p.cfg.Password.Enabled, Observe: p.metrics.Login,
 		}),
 		token.Routes(token.Deps{
-			Clients: p.clients, Users: p.users, Grants: p.grants, Issuer: p.tokens, Keys: p.apikeys, Roles: rbac.Defaults, Now: p.now, DefaultClient: p.cfg.Password.DefaultClient,
+			Clients: p.clients, Users: p.users, Grants: p.grants, Issuer: p.tokens, Keys: p.apikeys, Roles: p.roles.Sets, Now: p.now, DefaultClient: p.cfg.Password.DefaultClient,
 			Observe: p.metrics.Token,
 		}),
 		tokeninfo.Routes(tokeninfo.Deps{Clients: p.clients, Users: p.users, Grants: p.grants, Issuer: p.tokens, Verifier: p.verifier}),

@@ -28,6 +28,9 @@ const (
 	KeysVersion Kind = "key"
 	// PoliciesVersion carries the V of the policies of the application that the key names.
 	PoliciesVersion Kind = "pol"
+	// RolesVersion and RulesVersion carry the V of the one document of roles, and of mapping rules.
+	RolesVersion Kind = "rol"
+	RulesVersion Kind = "rul"
 )
 
 // Entry is one element of the stream. Its identity is (Kind, Key): appending it again raises Value, never lowers it.

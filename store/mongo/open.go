@@ -72,6 +72,7 @@ func Open(ctx context.Context, o Options) (*store.Stores, error) {
 	return &store.Stores{
 		Users:    &userStore{d},
 		Admins:   &adminStore{d},
+		RBAC:     &rbacStore{d},
 		Clients:  &clientStore{d},
 		Sessions: &sessionStore{d},
 		Keys:     &keyStore{d},

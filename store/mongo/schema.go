@@ -21,6 +21,7 @@ const (
 	identitiesC = "identities"
 	addressesC  = "addresses"
 	adminsC     = "admins"
+	documentsC  = "documents"
 	clientsC    = "clients"
 	sessionsC   = "sessions"
 	keysC       = "keys"
@@ -38,7 +39,7 @@ const (
 
 func collections() []string {
 	return []string{
-		usersC, identitiesC, addressesC, adminsC, clientsC, sessionsC, keysC, grantsC, allowedC, apiKeysC, policiesC, articlesC, onceC, changesC, limitsC, auditC,
+		usersC, identitiesC, addressesC, adminsC, documentsC, clientsC, sessionsC, keysC, grantsC, allowedC, apiKeysC, policiesC, articlesC, onceC, changesC, limitsC, auditC,
 		metaC,
 	}
 }

@@ -106,6 +106,26 @@ func (s *userStore) replaceUser(ctx context.Context, u users.User) error {
 	return fault.New(fault.Conflict, "user_changed", "The user %s was changed by somebody else meanwhile; read it again.", u.ID)
 }
 
+func (s *userStore) Delete(ctx context.Context, id string, v int64) error {
+	tries, deleted := 0, false
+	err := s.repeatable(ctx, "delete a user", func(ctx context.Context) error {
+		tries++
+		result, err := s.c(usersC).DeleteOne(ctx, bson.M{"_id": id, "v": v})
+		deleted = err == nil && result.DeletedCount == 1
+		return err
+	})
+	if err != nil || deleted {
+		return err
+	}
+	switch _, err := s.Get(ctx, id); {
+	case fault.Is(err, fault.NotFound) && tries > 1:
+		return nil // the first try did it, and its answer was lost
+	case err != nil:
+		return err
+	}
+	return fault.New(fault.Conflict, "user_changed", "The user %s was changed by somebody else meanwhile; read it again.", id)
+}
+
 func (s *userStore) TakeOver(ctx context.Context, c users.Claim, from users.Holder, to string, now time.Time) error {
 	coll, err := claimC(c.Kind)
 	if err != nil {

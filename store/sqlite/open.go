@@ -160,6 +160,7 @@ func (d *database) stores(lock *os.File) *store.Stores {
 	return &store.Stores{
 		Users:    &userStore{d},
 		Admins:   &adminStore{d},
+		RBAC:     &rbacStore{d},
 		Clients:  &clientStore{d},
 		Sessions: &sessionStore{d},
 		Keys:     &keyStore{d},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -181,7 +182,7 @@ func TestANewerSchema(t *testing.T) {
 		if !fault.Is(err, fault.Conflict) || fault.CodeOf(err) != "schema_newer" {
 			t.Fatalf("got %v, want schema_newer", err)
 		}
-		for _, want := range []string{path, "99", "up to 2"} {
+		for _, want := range []string{path, "99", "up to 4"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("got %q, want it to say %q", err, want)
 			}
@@ -190,6 +191,20 @@ func TestANewerSchema(t *testing.T) {
 			t.Errorf("the file was changed (%v)", err)
 		}
 	})
+}
+
+// newest is the version of the last migration.
+func newest(t *testing.T) int64 {
+	t.Helper()
+	files, err := os.ReadDir("migrations")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("read the migrations: %v", err)
+	}
+	v, err := strconv.ParseInt(files[len(files)-1].Name()[:5], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // A file of the version before gets what is new and keeps what it had, and the program before can still open it.
@@ -202,7 +217,8 @@ func TestAFileOfTheVersionBefore(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	edit(t, path, `DROP TABLE api_keys`, `DROP TABLE allowed_tokens`, `DELETE FROM schema_version WHERE version_id > 1`)
+	edit(t, path, `DROP TABLE api_keys`, `DROP TABLE allowed_tokens`, `DROP TABLE documents`, `DROP TABLE policies`, `DROP TABLE articles`,
+		`DELETE FROM schema_version WHERE version_id > 1`)
 
 	s = open(t, path, sqlite.Hooks{})
 	if _, err := s.Clients.GetClient(t.Context(), "app"); err != nil {
@@ -214,7 +230,7 @@ func TestAFileOfTheVersionBefore(t *testing.T) {
 	if err := s.Allowed.AllowToken(t.Context(), "jti", start()); err != nil {
 		t.Errorf("an allowed token: %v", err)
 	}
-	for query, want := range map[string]int64{"SELECT max(version_id) FROM schema_version": 2, "SELECT oldest FROM schema_compat": 1} {
+	for query, want := range map[string]int64{"SELECT max(version_id) FROM schema_version": 4, "SELECT oldest FROM schema_compat": 1} {
 		if got, err := sqlite.Ask[int64](t.Context(), s, query); err != nil || got != want {
 			t.Errorf("%s: got %d, %v, want %d", query, got, err, want)
 		}

@@ -81,6 +81,17 @@ func (s *userStore) Replace(ctx context.Context, u users.User, add, drop []users
 	})
 }
 
+func (s *userStore) Delete(ctx context.Context, id string, v int64) error {
+	return s.write.do(ctx, func(t *tx) error {
+		n, err := t.exec(`DELETE FROM users WHERE id = ? AND v = ?`, id, v)
+		if err != nil || n > 0 {
+			return err
+		}
+		return unmatched(t, `SELECT 1 FROM users WHERE id = ?`, id, unknownUser(id),
+			fault.New(fault.Conflict, "user_changed", "The user was changed meanwhile; read it again."))
+	})
+}
+
 func (s *userStore) TakeOver(ctx context.Context, c users.Claim, from users.Holder, to string, now time.Time) error {
 	return s.write.do(ctx, func(t *tx) error {
 		n, err := t.exec(`UPDATE claims SET user_id = ?, at = ? WHERE kind = ? AND key = ? AND user_id = ? AND at = ?`,
@@ -181,6 +192,7 @@ type (
 		Name          string         `json:"name,omitempty"`
 		Picture       string         `json:"picture,omitempty"`
 		Claims        map[string]any `json:"-"` // never stored
+		Unasked       rbac.Unasked   `json:"-"`
 	}
 	linkedDoc struct {
 		identityDoc
@@ -191,6 +203,10 @@ type (
 		Source rbac.Source `json:"source"`
 		Since  time.Time   `json:"since,omitzero"`
 		Until  time.Time   `json:"until,omitzero"`
+		// Rule and Provider are lost where the version before rewrites a row: the next sign-in replaces such a grant.
+		Rule     string `json:"rule,omitempty"`
+		Provider string `json:"provider,omitempty"`
+		Held     string `json:"held,omitempty"`
 	}
 	consentDoc struct {
 		ClientID string    `json:"client_id"`

@@ -31,6 +31,8 @@ func Run(t *testing.T, open func(t *testing.T) *Fixture) {
 		{"user races", testUserRaces},
 		{"admins", testAdmins},
 		{"admin races", testAdminRaces},
+		{"roles and rules", testRBAC},
+		{"races of roles", testRBACRaces},
 		{"clients", testClients},
 		{"client races", testClientRaces},
 		{"sessions", testSessions},

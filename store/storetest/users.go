@@ -64,6 +64,19 @@ func testUsers(t *testing.T, f *Fixture) {
 	t.Run("an unknown id is not found", func(t *testing.T) {
 		refused(s.Get(ctx, "nobody"))(t, fault.NotFound, "user_unknown")
 	})
+	t.Run("a user is deleted in the version that was read, once, and in no other", func(t *testing.T) {
+		u := person("leaving")
+		u.V = 3
+		done(t, s.Create(ctx, u, nil, now))
+		for _, v := range []int64{0, 2, 4} {
+			fails(t, s.Delete(ctx, u.ID, v), fault.Conflict, "user_changed")
+		}
+		same(t, u, must(s.Get(ctx, u.ID))(t))
+		errs := race(racers, func(int) error { return s.Delete(ctx, u.ID, 3) })
+		oneWins(t, errs, fault.NotFound, "user_unknown")
+		refused(s.Get(ctx, u.ID))(t, fault.NotFound, "user_unknown")
+		fails(t, s.Delete(ctx, u.ID, 3), fault.NotFound, "user_unknown")
+	})
 	t.Run("an id in use is refused and its user kept", func(t *testing.T) {
 		u := person("once")
 		done(t, s.Create(ctx, u, nil, now))
