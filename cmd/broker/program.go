@@ -167,7 +167,7 @@ func (p *program) buildFoundations(context.Context) error {
 	p.revocations = tokens.NewRevocations(p.follow, p.now)
 	p.lifecycle = lifecycle.New(lifecycle.Options{
 		Changes: p.follow, Sessions: p.stores.Sessions, Audit: p.audit, Now: p.now,
-		TokenLife: p.tokenLife(), GrantLife: p.cfg.Tokens.RefreshAbsolute,
+		TokenLife: p.tokenLife(), GrantLife: max(p.cfg.Tokens.RefreshAbsolute, p.cfg.Sessions.Absolute),
 	})
 	p.ring, err = keys.NewRing(keys.Options{
 		Store: p.stores.Keys, Sealer: p.seal, Now: p.now, Changes: p.follow, Log: p.log, Algs: p.algorithms(),
