@@ -341,6 +341,15 @@ func (s *Grants) again(ctx context.Context, t refreshToken, clientID string, now
 // held returns the live grant whose family the token belongs to. A client that presents the token of another, and anyone who knows
 // the id alone, get invalid_grant and do no harm.
 func (s *Grants) held(ctx context.Context, t refreshToken, clientID string) (Grant, error) {
+	g, err := s.live(ctx, t)
+	if err == nil && g.ClientID != clientID {
+		return Grant{}, badRefresh()
+	}
+	return g, err
+}
+
+// live is held whoever the client is.
+func (s *Grants) live(ctx context.Context, t refreshToken) (Grant, error) {
 	g, err := s.o.Store.GetGrant(ctx, t.grantID)
 	if fault.Is(err, fault.NotFound) {
 		return Grant{}, badRefresh()
@@ -348,7 +357,7 @@ func (s *Grants) held(ctx context.Context, t refreshToken, clientID string) (Gra
 	if err != nil {
 		return Grant{}, fmt.Errorf("find a refresh token: %w", err)
 	}
-	if g.ClientID != clientID || !secret.Equal(g.AnchorHash, t.anchor) || !g.Dead.IsZero() {
+	if !secret.Equal(g.AnchorHash, t.anchor) || !g.Dead.IsZero() {
 		return Grant{}, badRefresh()
 	}
 	return g, nil
@@ -389,9 +398,9 @@ func (s *Grants) checkRefresh(ctx context.Context, t refreshToken, r RotateReque
 	return r.Check(g)
 }
 
-// Find returns the live grant of a current refresh token without spending it, for introspection (RFC 7662). *oauth.Error
-// invalid_grant for any other token, also for one of another client. One read.
-func (s *Grants) Find(ctx context.Context, token, clientID string) (Grant, error) {
+// Find returns the live grant of a current refresh token without spending it, for introspection (RFC 7662). Which client may be told is
+// for the caller to ask. *oauth.Error invalid_grant for any other token. One read.
+func (s *Grants) Find(ctx context.Context, token string) (Grant, error) {
 	t, ok := parseRefresh(token)
 	if !ok {
 		return Grant{}, badRefresh()
@@ -399,7 +408,7 @@ func (s *Grants) Find(ctx context.Context, token, clientID string) (Grant, error
 	if err := s.fresh(); err != nil {
 		return Grant{}, err
 	}
-	g, err := s.held(ctx, t, clientID)
+	g, err := s.live(ctx, t)
 	if err != nil {
 		return Grant{}, err
 	}

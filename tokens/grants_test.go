@@ -718,16 +718,16 @@ func TestFind(t *testing.T) {
 	r := solo(t)
 	g, first := r.family(t, r.offline())
 	token := r.mustRotate(t, first)
-	got, err := r.grants.Find(t.Context(), token, client)
+	got, err := r.grants.Find(t.Context(), token)
 	if err != nil || got.ID != g.ID {
 		t.Errorf("Find = %s, %v; want %s", got.ID, err, g.ID)
 	}
-	_, err = r.grants.Find(t.Context(), token, "other")
-	wantCode(t, "another client", oauth.ErrInvalidGrant, err)
-	_, err = r.grants.Find(t.Context(), first, client)
+	_, err = r.grants.Find(t.Context(), "rt_"+g.ID+"."+strings.Repeat("A", 22)+token[len(token)-44:])
+	wantCode(t, "another anchor", oauth.ErrInvalidGrant, err)
+	_, err = r.grants.Find(t.Context(), first)
 	wantCode(t, "a spent token", oauth.ErrInvalidGrant, err)
 	r.after(t, tokens.DefaultIdleLife)
-	_, err = r.grants.Find(t.Context(), token, client)
+	_, err = r.grants.Find(t.Context(), token)
 	wantCode(t, "an idle token", oauth.ErrInvalidGrant, err)
 	if got := r.trail.actions(); got != nil {
 		t.Errorf("recorded %v, want nothing: to look is not to use", got)

@@ -87,12 +87,15 @@ func (e *endpoints) introspect(c *gin.Context) error {
 func (e *endpoints) about(c *gin.Context, client clients.Client, raw string) (map[string]any, error) {
 	ctx := c.Request.Context()
 	if tokens.IsRefresh(raw) {
-		g, err := e.Grants.Find(ctx, raw, client.ID)
+		g, err := e.Grants.Find(ctx, raw)
 		if oe, ok := errors.AsType[*oauth.Error](err); ok && oe.Code == oauth.ErrInvalidGrant {
 			return nil, nil
 		}
 		if err != nil {
 			return nil, err
+		}
+		if !client.IntrospectAny && g.ClientID != client.ID {
+			return nil, nil
 		}
 		if active, err := e.stillIn(c, g.UserID, g.Ver); err != nil || !active {
 			return nil, err
