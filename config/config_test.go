@@ -189,6 +189,7 @@ func TestBadConfigurations(t *testing.T) {
 		{name: "TLS files that are not there", yaml: good + "tls:\n  cert_file: cert.pem\n  key_file: key.pem\n"},
 		{name: "logs", yaml: good + "log:\n  level: verbose\n  format: xml\n"},
 		{name: "product", yaml: good + "product:\n  name: ''\n  support: \"a\\nb\"\n"},
+		{name: "revocation", yaml: good + "revocation:\n  mode: allow\n  feed: ''\n"},
 
 		{name: "a provider with nothing", yaml: replace("  corp:\n    issuer: https://login.corp.example\n    client_id: broker\n    client_secret: "+secret+"\n", "  corp: {}\n")},
 		{name: "an unknown kind", yaml: inCorp("kind: saml")},
