@@ -65,6 +65,7 @@ var rooms = []room{
 	{"abac", 2, "facts and their rules, which do not know each other"},
 	{"samples/articles", 2, "facts and their rules, which do not know each other"},
 	{"examples", 2, "a program of somebody else, who has the guard and nothing of the broker"},
+	{"examples/gin-api", 2, "a program of somebody else, who has the guard and nothing of the broker"},
 	{"rbac", 1, "known to all who have a say about access"},
 	{"audit", 1, "known to all who do something worth recording"},
 	{"verify", 1, "imported by downstream APIs, which get no driver and no web framework with it"},
@@ -84,7 +85,7 @@ type fence struct {
 }
 
 var fences = []fence{
-	{[]string{"github.com/gin-gonic/gin"}, []string{"web", "cmd/broker"}, []int{5}, "domain code does not know that it is asked by HTTP"},
+	{[]string{"github.com/gin-gonic/gin"}, []string{"web", "cmd/broker", "examples/gin-api"}, []int{5}, "domain code does not know that it is asked by HTTP"},
 	{[]string{"github.com/rs/cors"}, []string{"web"}, nil, "who may read an answer is the lane's business"},
 	{[]string{"database/sql", "modernc.org/sqlite", "github.com/pressly/goose/v3"}, []string{"store/sqlite"}, nil, "a rule in SQL would have to be repeated for the other store"},
 	{[]string{"go.mongodb.org/mongo-driver"}, []string{"store/mongo"}, nil, "a rule in a query would have to be repeated for the other store"},
@@ -108,6 +109,8 @@ var closed = map[string]struct {
 	"oauth":    {nil, "every other package may use it, downstream APIs too, so it brings nothing along"},
 	"verify":   {[]string{"github.com/golang-jwt/jwt", modulePath + "oauth", modulePath + "internal"}, "a downstream API gets no driver and no web framework with it"},
 	"examples": {[]string{modulePath + "verify", modulePath + "oauth"}, "it shows what somebody needs who has the guard and nothing of the broker"},
+	// The framework is what this example is about, and its author's own; the others show that the guard needs none.
+	"examples/gin-api": {[]string{modulePath + "verify", modulePath + "oauth", "github.com/gin-gonic/gin"}, "it shows what somebody needs who has the guard, Gin and nothing of the broker"},
 }
 
 // listed is what the rules need of a package.
@@ -287,6 +290,9 @@ func TestTheRulesBite(t *testing.T) {
 		{"the guard with the audit", in("verify", modulePath+"audit"), []string{modulePath + "audit", modulePath + "audit"}},
 		{"protocol words with anything", in("oauth", modulePath+"internal/fault"), []string{modulePath + "internal/fault", modulePath + "internal/fault"}},
 		{"an example with the broker's inside", in("examples/orders-api", modulePath+"internal/fault"), []string{modulePath + "internal/fault"}},
+		{"Gin in the example about it", in("examples/gin-api", modulePath+"verify", "github.com/gin-gonic/gin"), nil},
+		{"Gin in another example", in("examples/orders-api", "github.com/gin-gonic/gin"), []string{"github.com/gin-gonic/gin", "github.com/gin-gonic/gin"}},
+		{"the example about Gin with the broker's inside", in("examples/gin-api", modulePath+"users"), []string{modulePath + "users", modulePath + "users"}},
 	} {
 		got := violations([]listed{row.p})
 		if len(got) != len(row.want) {
