@@ -388,3 +388,17 @@ func TestTheFeedSpeaksOfNoToken(t *testing.T) {
 		t.Errorf("the feed says nothing of what was revoked: %s", said)
 	}
 }
+
+func TestDevLetsAnybodyFollowRevocationsUnlessToldOtherwise(t *testing.T) {
+	t.Parallel()
+	for config, want := range map[string]int{"product:\n  name: Orders\n": http.StatusOK, "revocation:\n  feed: clients\n": http.StatusUnauthorized} {
+		p := startDev(t, t.TempDir(), "-c", devConfig(t, config))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.about.Issuer+"/revocations", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := fetch(t, http.DefaultClient, req); got != want {
+			t.Errorf("with %q: %d, want %d", config, got, want)
+		}
+	}
+}
