@@ -71,12 +71,22 @@ func (c Config) RegisteredProviders(now func() time.Time) []providers.Config {
 			ID: id, Kind: p.kind(id), Name: p.name(id), Namespace: cmp.Or(p.Namespace, p.Issuer), Issuer: p.Issuer, ClientID: p.ClientID,
 			ClientSecret: p.ClientSecret, AuthMethod: p.AuthMethod, Scopes: some(p.Scopes), SubjectClaim: p.SubjectClaim,
 			HostedDomains: some(p.HostedDomains), Linking: providers.Linking(cmp.Or(p.Linking, string(providers.LinkProve))),
-			Registration: p.Registration, Disabled: p.Disabled, AllowPrivate: p.AllowPrivate, CAFile: p.CAFile,
+			Registration: p.Registration, Disabled: p.Disabled, AllowPrivate: p.AllowPrivate, Groups: c.readsGroups(id), CAFile: p.CAFile,
 			AuthURL: p.AuthURL, TokenURL: p.TokenURL, APIURL: p.APIURL,
 			RedirectURI: strings.TrimSuffix(c.Issuer, "/") + "/callback/" + id, Now: now,
 		})
 	}
 	return out
+}
+
+// readsGroups reports whether a rule of the configuration reads GitHub's organisations or teams from the provider.
+func (c Config) readsGroups(provider string) bool {
+	for _, r := range c.Roles.Rules {
+		if (r.Provider == "" || r.Provider == provider) && (r.Claim == "orgs" || r.Claim == "teams") {
+			return true
+		}
+	}
+	return false
 }
 
 // MappingRules returns the rules of the configuration in the order of evaluation.

@@ -46,6 +46,11 @@ type Config struct {
 	// AuthURL, TokenURL and APIURL replace GitHub's own addresses (GitHub Enterprise, the local upstream).
 	AuthURL, TokenURL, APIURL string
 	RedirectURI               string // our callback address
+	// Groups says that a mapping rule of the configuration reads groups which cost a scope of their own: GitHub's orgs and teams.
+	Groups bool
+	// Ask returns the values of a claim that mapping rules compare with, for an upstream that leaves out of its lists what has to be asked
+	// for by name; nil for none.
+	Ask func(claim string) []string
 	Client                    *http.Client
 	Now                       func() time.Time
 }
@@ -75,7 +80,8 @@ type Provider interface {
 	Exchange(ctx context.Context, f Flow, query url.Values) (Result, error)
 }
 
-// Result is a completed exchange.
+// Result is a completed exchange. The Unasked of its Identity names the claims that the upstream could not be asked for: a refusal, a
+// timeout or a missing scope is not an empty answer.
 type Result struct {
 	Identity users.Identity
 	AMR      []string

@@ -205,15 +205,20 @@ func (p *program) buildPeople(ctx context.Context) error {
 	if err := p.clients.Check(ctx); err != nil {
 		return err
 	}
+	if err := p.buildRoles(ctx); err != nil {
+		return err
+	}
+	upstreams := p.cfg.RegisteredProviders(p.now)
+	for i := range upstreams {
+		id := upstreams[i].ID
+		upstreams[i].Ask = func(claim string) []string { return p.rules.Values(id, claim) }
+	}
 	var problems []error
 	p.providers, problems = providers.NewRegistry(map[string]providers.Factory{
 		"github": github.New, "google": oidc.NewGoogle, "oidc": oidc.New,
-	}, p.cfg.RegisteredProviders(p.now))
+	}, upstreams)
 	if len(problems) > 0 {
 		return errors.Join(problems...)
-	}
-	if err := p.buildRoles(ctx); err != nil {
-		return err
 	}
 	hasher, err := users.NewHasher(users.HasherOptions{})
 	if err != nil {

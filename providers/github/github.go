@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -77,6 +78,9 @@ func New(c providers.Config) (providers.Provider, error) {
 	if len(c.Scopes) == 0 {
 		c.Scopes = []string{"read:user", "user:email"}
 	}
+	if c.Groups && !readsGroups(c.Scopes) {
+		c.Scopes = append(slices.Clone(c.Scopes), groupScope)
+	}
 	return &provider{
 		config: c.Public(), client: client, api: strings.TrimSuffix(c.APIURL, "/"), issuer: base + issuerPath,
 		oauth: &oauth2.Config{
@@ -130,11 +134,12 @@ func (p *provider) Exchange(ctx context.Context, f providers.Flow, query url.Val
 	// A mapping rule on the address must not see the unproven one of the profile.
 	delete(user, "notification_email")
 	user["email"], user["email_verified"] = email, email != ""
+	unasked := p.groups(ctx, token, user)
 	return providers.Result{Identity: users.Identity{
 		Provider: p.config.ID, Namespace: p.config.Namespace, Subject: subject,
 		Email: email, EmailVerified: email != "",
 		Handle: providers.Line(user["login"]), Name: providers.Line(user["name"]), Picture: p.config.PictureURL(user["avatar_url"]),
-		Claims: user,
+		Claims: user, Unasked: unasked,
 	}}, nil
 }
 

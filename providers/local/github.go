@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -20,7 +21,10 @@ const (
 	GitHubUserPath      = "/user"
 	GitHubEmailsPath    = "/user/emails"
 	GitHubOrgsPath      = "/user/orgs"
-	GitHubAPIPrefix     = "/api/v3"
+	GitHubTeamsPath     = "/user/teams"
+	// GitHubMembershipPath is followed by the login of an organization.
+	GitHubMembershipPath = "/user/memberships/orgs/"
+	GitHubAPIPrefix      = "/api/v3"
 
 	// GitHubIssuerPath after the base address is the iss of authorization
 	// responses: the real one has been sending https://github.com/login/oauth
@@ -62,6 +66,12 @@ type GitHubOptions struct {
 	// documents that error but does not give it to every app, so a broker
 	// has to be safe without it; hence off by default.
 	RefuseUnverifiedEmail bool
+	// UnapprovedOrgs have restricted the access of OAuth apps and not approved
+	// this one: they are left out of lists, and refuse to be asked by name.
+	UnapprovedOrgs []string
+	// SSOOrgs demand a SAML session, which the token has not: they are left
+	// out of lists, whose header names their number.
+	SSOOrgs []string
 	// Random yields codes and tokens and must be safe for concurrent use;
 	// nil means crypto/rand.
 	Random io.Reader
@@ -72,8 +82,12 @@ type GitHub struct {
 	upstream
 	people           []GitHubPerson
 	refuseUnverified bool
+	unapproved, sso  []string
 	codes            *vault[githubCode]
 	tokens           *vault[githubToken]
+
+	membersMu sync.Mutex
+	left      map[int64][]string // organizations by account, after [GitHub.Leave]
 }
 
 // githubCode is what a code was issued for.
@@ -109,8 +123,10 @@ func NewGitHub(options GitHubOptions) *GitHub {
 		},
 		people:           slices.Clone(people),
 		refuseUnverified: options.RefuseUnverifiedEmail,
-		codes:            newVault[githubCode](codeLife),
-		tokens:           newVault[githubToken](githubTokenLife),
+		unapproved:       slices.Clone(options.UnapprovedOrgs), sso: slices.Clone(options.SSOOrgs),
+		left:   map[int64][]string{},
+		codes:  newVault[githubCode](codeLife),
+		tokens: newVault[githubToken](githubTokenLife),
 	}
 	g.setup()
 	g.mux.HandleFunc("GET "+GitHubAuthorizePath, g.authorize)
@@ -120,6 +136,8 @@ func NewGitHub(options GitHubOptions) *GitHub {
 		g.mux.HandleFunc("GET "+prefix+GitHubUserPath, g.api(g.user))
 		g.mux.HandleFunc("GET "+prefix+GitHubEmailsPath, g.api(g.emails))
 		g.mux.HandleFunc("GET "+prefix+GitHubOrgsPath, g.api(g.orgs))
+		g.mux.HandleFunc("GET "+prefix+GitHubTeamsPath, g.api(g.teams))
+		g.mux.HandleFunc("GET "+prefix+GitHubMembershipPath+"{org}", g.api(g.membership))
 	}
 	g.mux.HandleFunc("GET /u/{id}", serveAvatar)
 	return g

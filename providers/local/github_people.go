@@ -13,8 +13,10 @@ type GitHubPerson struct {
 	Name   string // empty: null, which GitHub has for those who gave none
 	Email  string // the public address; empty: null
 	Emails []GitHubEmail
-	Label  string // how the button calls this person; empty: Name, or Login
-	Note   string // what is special about this person, shown in the picker
+	Orgs   []string // logins of organizations
+	Teams  []string // organization/slug, each of one of Orgs
+	Label  string   // how the button calls this person; empty: Name, or Login
+	Note   string   // what is special about this person, shown in the picker
 }
 
 // GitHubEmail is one address of an account, in the form of /user/emails.
@@ -35,7 +37,8 @@ func DefaultGitHubPeople() []GitHubPerson {
 		{
 			ID: 583231, Login: "octavia", Name: "Octavia Example", Email: "octavia@example.com",
 			Emails: []GitHubEmail{{Email: "octavia@example.com", Primary: true, Verified: true, Visibility: &public}},
-			Note:   "one verified address, octavia@example.com",
+			Orgs:   []string{"octo-org"}, Teams: []string{"octo-org/editors"},
+			Note: "one verified address, octavia@example.com; in the team editors of octo-org",
 		},
 		{
 			ID: 900000001, Login: "ada", Name: "Ada Example", Email: "ada.work@example.org",

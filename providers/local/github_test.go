@@ -418,8 +418,9 @@ func TestGitHubScopes(t *testing.T) {
 					t.Errorf("X-OAuth-Scopes %q, want %q", header, test.header)
 				}
 			}
-			if got := githubAPI(t, server, "/user/orgs", authorization); got.status != http.StatusOK || got.body != "[]" {
-				t.Errorf("/user/orgs: %d %s, want an empty list", got.status, got.body)
+			got := githubAPI(t, server, "/user/orgs", authorization)
+			if allowed := strings.HasPrefix(test.asked, "user "); allowed && (got.status != http.StatusOK || got.body != "[]") || !allowed && got.status != http.StatusForbidden {
+				t.Errorf("/user/orgs: %d %s, want an empty list with the scope user and 403 without", got.status, got.body)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"example.com/broker/providers"
+	"example.com/broker/rbac"
 	"example.com/broker/users"
 )
 
@@ -19,8 +20,24 @@ func (p *Provider) identity(id, info claims) users.Identity {
 		Provider: p.config.ID, Namespace: p.config.Namespace, Subject: id.text(p.config.SubjectClaim),
 		Email: email, EmailVerified: verified, Authoritative: p.google && verified && ownsAddress(id, email),
 		Handle: providers.Line(all["preferred_username"]), Name: providers.Line(all["name"]), Picture: p.config.PictureURL(all["picture"]),
-		Claims: all,
+		Claims: all, Unasked: leftOut(all),
 	}
+}
+
+// leftOut names the claims that the provider says it has and did not send (OpenID Connect Core §5.6.2, distributed claims, by which Entra
+// speaks of people with too many groups): they are not fetched, and not empty.
+func leftOut(all claims) rbac.Unasked {
+	names, _ := all["_claim_names"].(map[string]any)
+	out := rbac.Unasked{}
+	for name := range names {
+		if _, sent := all[name]; !sent {
+			out[name] = "the provider left it out and names another place to fetch it from"
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
 }
 
 // address returns the first address in the order of the documents, and whether the first of them that says anything about this very
