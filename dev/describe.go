@@ -18,6 +18,9 @@ const (
 	DemoAPI       = "demo"
 )
 
+// DocsClient is the client of the broker's own page /docs.
+const DocsClient = "demo-docs"
+
 // What Description says of an upstream that is not a local one.
 const (
 	Real = "real" // the configuration has credentials for it

@@ -19,6 +19,7 @@ import (
 
 	"example.com/broker/config"
 	"example.com/broker/dev"
+	"example.com/broker/guide/openapi"
 	"example.com/broker/internal/fault"
 	"example.com/broker/oauth"
 	"example.com/broker/verify"
@@ -211,7 +212,7 @@ func (r *devRun) configure() error {
 	if err := r.addUpstreams(); err != nil {
 		return err
 	}
-	more := r.addDemo()
+	more := append(r.addDemo(), r.addDocs()...)
 	r.problems = r.sources.Join(r.problems, append(more, config.Validate(*c, true)...))
 	if config.Failed(r.problems) {
 		return &configError{r.problems}
@@ -296,6 +297,25 @@ func (r *devRun) addDemo() []config.Problem {
 		})
 	}
 	return problems
+}
+
+// addDocs registers the client of the page /docs, unless the configuration names another. It is not among the demo's: nobody but that
+// page uses it.
+func (r *devRun) addDocs() []config.Problem {
+	c := &r.cfg
+	if !c.Tools.Docs || c.Tools.DocsClient != "" {
+		return nil
+	}
+	c.Tools.DocsClient = dev.DocsClient
+	_, taken := c.Clients[dev.DocsClient]
+	c.Clients[dev.DocsClient] = config.Client{
+		Name: "API documentation", FirstParty: true, GrantTypes: []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken},
+		RedirectURIs: []string{r.about.Issuer + openapi.RedirectPath},
+	}
+	if taken {
+		return []config.Problem{{Key: "clients." + dev.DocsClient, Text: "is the id of a client of `broker dev`: choose another id, or name it in tools.docs_client"}}
+	}
+	return nil
 }
 
 type demoClient struct {

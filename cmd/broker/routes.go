@@ -9,6 +9,7 @@ import (
 	"example.com/broker/callback"
 	"example.com/broker/config"
 	"example.com/broker/guide"
+	"example.com/broker/guide/openapi"
 	"example.com/broker/internal/fault"
 	"example.com/broker/oauth/authorize"
 	"example.com/broker/oauth/logout"
@@ -64,7 +65,19 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 			return nil
 		}}},
 	)
-	return append(surface, guide.Routes(p.guide(surface))...), nil
+	if !p.cfg.Tools.Docs {
+		return append(surface, guide.Routes(p.guide(surface))...), nil
+	}
+	docs, err := openapi.New(openapi.Deps{
+		Issuer: p.issuer, Product: p.cfg.Product.Name, Dev: p.dev, Guide: p.cfg.Tools.Guide,
+		CodeClient: p.cfg.Tools.DocsClient, PasswordClient: p.cfg.Password.DefaultClient,
+	})
+	if err != nil {
+		return nil, err
+	}
+	surface = append(surface, docs.Routes()...)
+	surface = append(surface, guide.Routes(p.guide(surface))...)
+	return surface, docs.Describe(openapi.Filling{Issuer: p.issuer, Version: version, Routes: surface, QueryKeys: p.cfg.APIKeys.Query})
 }
 
 // guide is what the pages that explain may show: nothing that is not in the surface.

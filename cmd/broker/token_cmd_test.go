@@ -134,7 +134,7 @@ func TestTokenSaysWhatThereIsWhereItRefuses(t *testing.T) {
 		{"a stranger", []string{"carol"}, exitFailed, `There is no user "carol"\. Expected one of: alice, bob, .*root\. \(user_unknown\)`},
 		{"an API that is none", []string{"alice", "--api", "order"}, exitFailed, `There is no API "order"\. Expected one of: demo, orders, stock\. Without --api .*\(api_unknown\)`},
 		{"an API that the client does not list", []string{"alice", "--api", "orders", "--client", "web"}, exitFailed, `add it to clients\.web\.apis, or name another client\. Expected one of: stock\. \(api_not_listed\)`},
-		{"a client that is none", []string{"alice", "--client", "cli"}, exitFailed, `There is no client "cli"\. Expected one of: demo-cli, demo-spa, web\. \(client_unknown\)`},
+		{"a client that is none", []string{"alice", "--client", "cli"}, exitFailed, `There is no client "cli"\. Expected one of: demo-cli, demo-docs, demo-spa, web\. \(client_unknown\)`},
 		{"a client that acts for itself", []string{"alice", "--client", "demo-service"}, exitFailed, `\(client_without_people\)`},
 		{"a scope that is none", []string{"alice", "--api", "stock", "--scope", "stock:write"}, exitFailed, `may not ask for the scope "stock:write"\. Expected one of: address, .*stock:read\. \(scope_unknown\)`},
 		{"no scope at all", []string{"alice", "--scope", "a\"b"}, exitFailed, `invalid_scope`},

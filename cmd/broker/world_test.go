@@ -422,6 +422,7 @@ func (b *browser) do(method, address string, form url.Values) page {
 		b.Fatal(err)
 	}
 	b.ledger.saw(b, resp, string(text))
+	conforms(b, b.issuer, resp, string(text))
 	return page{resp, string(text), req.URL}
 }
 
@@ -668,6 +669,7 @@ func (w *world) call(method, path, kind, body string, header ...string) reply {
 		w.Fatal(err)
 	}
 	w.ledger.saw(w, resp, string(text))
+	conforms(w, w.issuer, resp, string(text))
 	out := reply{Response: resp, raw: string(text)}
 	_ = json.Unmarshal(text, &out.json) // an answer that is not JSON has no members
 	return out

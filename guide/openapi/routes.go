@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -21,9 +22,9 @@ import (
 	"example.com/broker/web"
 )
 
-// Deps are what the routes stand on. Filling.Routes are those of everybody else; the ones of this package are added. Product is required.
+// Deps are what the page says. Issuer and Product are required.
 type Deps struct {
-	Filling
+	Issuer *url.URL
 	// Product is the name people know the broker by; Dev says that this is `broker dev`; Guide that there is a page at /guide.
 	Product    string
 	Dev, Guide bool
@@ -47,33 +48,40 @@ const (
 	redirectPolicy = "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-// Routes returns the routes of this package: the document, the page and its files.
-func Routes(d Deps) ([]web.Route, error) {
-	var served docs
-	if err := served.load(); err != nil {
-		return nil, err
-	}
-	routes := []web.Route{
-		{Method: http.MethodGet, Path: "/openapi.json", Lane: web.API, CORS: web.AnyCORS, Handle: served.document},
-		{Method: http.MethodGet, Path: "/docs", Lane: web.Browser, Handle: served.page},
-		{Method: http.MethodGet, Path: "/docs/*file", Lane: web.Browser, Handle: served.file},
-	}
-	d.Filling.Routes = slices.Concat(d.Filling.Routes, routes)
-	var err error
-	if served.json, err = Document(d.Filling); err != nil {
-		return nil, err
-	}
-	served.jsonTag = tag(served.json)
-	served.html, err = draw(d, served.hash)
-	return routes, err
-}
-
-// docs is what the routes serve. It never changes once Routes returned.
-type docs struct {
+// Docs is the document, the page and its files. It never changes after Describe and is safe for concurrent use.
+type Docs struct {
 	json, html []byte
 	jsonTag    string
 	files      map[string]*file
 	hash       string // of all files
+}
+
+// New makes the page. The document is made by Describe, once it is known what there is to describe.
+func New(d Deps) (*Docs, error) {
+	docs := &Docs{}
+	if err := docs.load(); err != nil {
+		return nil, err
+	}
+	var err error
+	docs.html, err = draw(d, docs.hash)
+	return docs, err
+}
+
+// Routes returns the routes of this package.
+func (d *Docs) Routes() []web.Route {
+	return []web.Route{
+		{Method: http.MethodGet, Path: "/openapi.json", Lane: web.API, CORS: web.AnyCORS, Handle: d.document},
+		{Method: http.MethodGet, Path: "/docs", Lane: web.Browser, Handle: d.page},
+		{Method: http.MethodGet, Path: "/docs/*file", Lane: web.Browser, Handle: d.file},
+	}
+}
+
+// Describe makes the document. It must be called before the first request.
+func (d *Docs) Describe(f Filling) error {
+	var err error
+	d.json, err = Document(f)
+	d.jsonTag = tag(d.json)
+	return err
 }
 
 type file struct {
@@ -83,7 +91,7 @@ type file struct {
 	small func() []byte
 }
 
-func (d *docs) load() error {
+func (d *Docs) load() error {
 	d.files = map[string]*file{}
 	sum := sha256.New()
 	kinds := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".html": "text/html; charset=utf-8"}
@@ -141,7 +149,7 @@ func draw(d Deps, hash string) ([]byte, error) {
 }
 
 // document answers with openapi.yaml as JSON. Anybody may cache it, for a short time: it changes with a restart.
-func (d *docs) document(c *gin.Context) error {
+func (d *Docs) document(c *gin.Context) error {
 	h := c.Writer.Header()
 	h.Set("Cache-Control", "public, max-age=60")
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
@@ -153,7 +161,7 @@ func (d *docs) document(c *gin.Context) error {
 	return nil
 }
 
-func (d *docs) page(c *gin.Context) error {
+func (d *Docs) page(c *gin.Context) error {
 	h := c.Writer.Header()
 	h.Set("Content-Security-Policy", pagePolicy)
 	// The window that people sign in with must be able to hand the code back.
@@ -163,7 +171,7 @@ func (d *docs) page(c *gin.Context) error {
 }
 
 // file answers with a file of the page: for a year where the address names this release, to be asked for anew otherwise.
-func (d *docs) file(c *gin.Context) error {
+func (d *Docs) file(c *gin.Context) error {
 	name := strings.TrimPrefix(c.Param("file"), "/")
 	f, ok := d.files[name]
 	if !ok {
