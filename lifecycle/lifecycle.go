@@ -52,15 +52,16 @@ func (s *Service) EndSession(ctx context.Context, x sessions.Session) error {
 // BeforeVersion announces a raised counter of a user: live access tokens below it are refused, and every replica reads the user anew.
 // It is the hook of users.Options.
 func (s *Service) BeforeVersion(ctx context.Context, userID string, ver int64) error {
-	return s.o.Changes.Append(ctx, changes.Entry{Kind: changes.UserVersion, Key: userID, Value: ver, Until: s.o.Now().Add(s.o.TokenLife + time.Hour)})
+	return s.o.Changes.Append(ctx, s.version(userID, ver))
+}
+
+func (s *Service) version(userID string, ver int64) changes.Entry {
+	return changes.Entry{Kind: changes.UserVersion, Key: userID, Value: ver, Until: s.o.Now().Add(s.o.TokenLife + time.Hour)}
 }
 
 // BeforeEpoch announces that everything the user holds is over: sessions and grants below the counter too. It is the hook of
 // users.Options. The epoch goes first: whoever has heard of the version has heard of the end.
 func (s *Service) BeforeEpoch(ctx context.Context, userID string, ver int64) error {
-	err := s.o.Changes.Append(ctx, changes.Entry{Kind: changes.UserEpoch, Key: userID, Value: ver, Until: s.o.Now().Add(s.o.GrantLife + s.o.TokenLife)})
-	if err != nil {
-		return err
-	}
-	return s.BeforeVersion(ctx, userID, ver)
+	epoch := changes.Entry{Kind: changes.UserEpoch, Key: userID, Value: ver, Until: s.o.Now().Add(s.o.GrantLife + s.o.TokenLife)}
+	return s.o.Changes.Append(ctx, epoch, s.version(userID, ver))
 }
