@@ -43,7 +43,7 @@ func (e *endpoints) page(c *gin.Context) error {
 	}
 	var account *pages.Account
 	if u != nil && q.Get("switch") == "" && signin.Next(t, app, s, u, e.Now()).Step == signin.Choose {
-		account = accountOf(*u)
+		account, t.Shown = accountOf(*u), u.ID
 	}
 	return e.show(c, http.StatusOK, t, app, view{account: account, username: t.Hints.Login, notice: e.notice(q.Get("notice"), q.Get("provider"))})
 }
@@ -132,7 +132,11 @@ func (e *endpoints) post(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	u, err := e.authenticate(c, app, form.Get("username"), secret.Value(form.Get("password")))
+	asking := app
+	if t.Pending != nil {
+		asking = nil // see allowed
+	}
+	u, err := e.authenticate(c, asking, form.Get("username"), secret.Value(form.Get("password")))
 	if err != nil {
 		return e.refused(c, t, app, form.Get("username"), err)
 	}
@@ -217,13 +221,19 @@ func (e *endpoints) goOn(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if s, _, err := e.current(c); err != nil || s == nil {
-		if err != nil {
-			return err
-		}
+	s, u, err := e.current(c)
+	if err != nil {
+		return err
+	}
+	if s == nil {
 		return web.SeeOther(c, web.Path(c, "/login?notice=session_required&tx="+e.Trips.Seal(t, web.BrowserID(c))))
 	}
-	t.Needs.Select = false
+	if u.ID != t.Shown {
+		// Another tab signed in as somebody else since the page was shown.
+		t.Shown = ""
+		return web.SeeOther(c, web.Path(c, "/login?tx="+e.Trips.Seal(t, web.BrowserID(c))))
+	}
+	t.Needs.Select, t.Shown = false, ""
 	return e.onward(c, t)
 }
 

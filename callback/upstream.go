@@ -106,7 +106,8 @@ func (e *endpoints) allowed(c *gin.Context, t signin.Trip, id string) (providers
 	if err != nil {
 		return nil, err
 	}
-	if app != nil && !app.AllowsProvider(id) {
+	// A proof opens the account in whichever way it has; the app's choice is asked about again when the trip goes on.
+	if app != nil && t.Pending == nil && !app.AllowsProvider(id) {
 		return nil, fault.New(fault.Forbidden, "provider_disabled", "%s does not take %s.", appName(app), p.Config().Name)
 	}
 	return p, nil

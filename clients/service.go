@@ -290,7 +290,13 @@ func (s *Service) ScopesOf(c Client) oauth.Scopes {
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,99}$`)
 
 // Validate lists everything that is wrong with a client's registration, see the function of that name.
-func (s *Service) Validate(c Client) []Problem { return Validate(c, s.apis) }
+func (s *Service) Validate(c Client) []Problem {
+	out := Validate(c, s.apis)
+	if c.LoopbackAnyPort {
+		out = append(out, Problem{"loopback_any_port", "is for the clients of `broker dev` alone: register 127.0.0.1, which matches with any port"})
+	}
+	return out
+}
 
 // Problem is one thing wrong with a registration.
 type Problem struct{ Field, Text string }

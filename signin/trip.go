@@ -96,14 +96,16 @@ type Pending struct {
 
 // Trip is one interaction. It travels sealed and is bound to the browser it began in; nothing of it is stored.
 type Trip struct {
-	ID       string    `json:"i"`
-	Purpose  Purpose   `json:"p"`
-	ClientID string    `json:"c,omitempty"`
-	Request  Request   `json:"r,omitzero"`
-	Needs    Needs     `json:"n,omitzero"`
-	Hints    Hints     `json:"h,omitzero"`
-	Pending  *Pending  `json:"l,omitempty"`
-	Started  time.Time `json:"s"`
+	ID       string   `json:"i"`
+	Purpose  Purpose  `json:"p"`
+	ClientID string   `json:"c,omitempty"`
+	Request  Request  `json:"r,omitzero"`
+	Needs    Needs    `json:"n,omitzero"`
+	Hints    Hints    `json:"h,omitzero"`
+	Pending  *Pending `json:"l,omitempty"`
+	// Shown is the user whose account the sign-in page offers to go on as.
+	Shown   string    `json:"w,omitempty"`
+	Started time.Time `json:"s"`
 }
 
 // New starts a trip with an id of its own.
