@@ -299,11 +299,11 @@ func (r *devRun) addDemo() []config.Problem {
 	return problems
 }
 
-// addDocs registers the client of the page /docs, unless the configuration names another. It is not among the demo's: nobody but that
-// page uses it.
+// addDocs registers the client of the page /docs; one that the configuration names comes back to another issuer. It is not among the
+// demo's: nobody but that page uses it.
 func (r *devRun) addDocs() []config.Problem {
 	c := &r.cfg
-	if !c.Tools.Docs || c.Tools.DocsClient != "" {
+	if !c.Tools.Docs {
 		return nil
 	}
 	c.Tools.DocsClient = dev.DocsClient
@@ -313,7 +313,7 @@ func (r *devRun) addDocs() []config.Problem {
 		RedirectURIs: []string{r.about.Issuer + openapi.RedirectPath},
 	}
 	if taken {
-		return []config.Problem{{Key: "clients." + dev.DocsClient, Text: "is the id of a client of `broker dev`: choose another id, or name it in tools.docs_client"}}
+		return []config.Problem{{Key: "clients." + dev.DocsClient, Text: "is the id of a client of `broker dev`: choose another id"}}
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -382,6 +384,85 @@ func TestTheDocumentationCanBeSwitchedOff(t *testing.T) {
 	for _, path := range []string{"/docs", "/docs/docs.js", "/openapi.json"} {
 		if r := w.get(path); r.StatusCode != http.StatusNotFound {
 			t.Errorf("%s answered %d", path, r.StatusCode)
+		}
+	}
+}
+
+func TestThePageLoadsNothingFromElsewhereAndKeepsItsFiles(t *testing.T) {
+	w := newWorld(t, "sqlite", func(c *config.Config) {
+		c.Tools.DocsClient = "page"
+		c.Clients["page"] = config.Client{FirstParty: true, RedirectURIs: []string{c.Issuer + openapi.RedirectPath}}
+	})
+	p := w.browser().open("/docs")
+	const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	if got := p.Header.Get("Content-Security-Policy"); got != policy {
+		t.Errorf("the policy is %s", got)
+	}
+	// A page that cuts off its opener cannot be handed the code by the window it opens.
+	if got := p.Header.Get("Cross-Origin-Opener-Policy"); got != "same-origin-allow-popups" {
+		t.Errorf("the opener policy is %s", got)
+	}
+	if len(p.Cookies()) > 0 || regexp.MustCompile(`<script[^>]*>[^<]|style=|(src|href)="https?:`).MatchString(p.body) {
+		t.Errorf("it sets cookies %v, or has scripts or styles of its own, or loads from elsewhere:\n%s", p.Cookies(), p.body)
+	}
+	for name, want := range map[string]string{
+		"data-code-client": "page", "data-password-client": "cli", "data-redirect": w.issuer + openapi.RedirectPath, "data-token": w.issuer + "/token", "data-page": w.issuer + "/docs",
+	} {
+		if got := attr(p.element(t, "swagger-ui"), name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	files := regexp.MustCompile(`(?:src|href)="(/docs/[^"]+)"`).FindAllStringSubmatch(p.body, -1)
+	if len(files) != 4 {
+		t.Fatalf("files %v", files)
+	}
+	for _, f := range files {
+		plain, small := w.get(f[1]), w.get(f[1], "Accept-Encoding", "gzip")
+		if plain.StatusCode != http.StatusOK || !strings.Contains(plain.Header.Get("Cache-Control"), "immutable") || len(plain.raw) < 100 {
+			t.Errorf("%s: %d %v", f[1], plain.StatusCode, plain.Header)
+		}
+		if unpacked := unzip(t, small.raw); unpacked != plain.raw || small.Header.Get("Content-Encoding") != "gzip" {
+			t.Errorf("%s differs under gzip", f[1])
+		}
+		bare, _, _ := strings.Cut(f[1], "?")
+		if again := w.get(bare, "If-None-Match", plain.Header.Get("ETag")); again.StatusCode != http.StatusNotModified || again.Header.Get("Cache-Control") != "no-cache" {
+			t.Errorf("%s without its hash: %d %v", bare, again.StatusCode, again.Header)
+		}
+	}
+	for _, path := range []string{"/docs/", "/docs/page.html", "/docs/..%2fopenapi.yaml", "/docs/swagger-ui/swagger-ui.css", "/docs/LICENSE"} {
+		if r := w.get(path); r.StatusCode != http.StatusNotFound {
+			t.Errorf("%s answered %d", path, r.StatusCode)
+		}
+	}
+	if back := w.get(openapi.RedirectPath + "?code=abc&state=def"); back.StatusCode != http.StatusOK || back.Header.Get("Cache-Control") != "no-store" || strings.Contains(back.raw, "abc") {
+		t.Errorf("%d %v %s", back.StatusCode, back.Header, back.raw)
+	}
+}
+
+func unzip(t *testing.T, text string) string {
+	t.Helper()
+	r, err := gzip.NewReader(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func TestDevHasAClientForThePage(t *testing.T) {
+	t.Parallel()
+	code, talk := refusedDev(t, devArgs(t.TempDir(), "--config", devConfig(t, "clients:\n  demo-docs:\n    redirect_uris: [http://localhost:5173/callback]\n"))...)
+	if code == exitDone || !strings.Contains(talk, "clients.demo-docs") {
+		t.Errorf("with one of that name: %d\n%s", code, talk)
+	}
+	// A client for the page of `broker serve` does not keep dev from starting.
+	p := startDev(t, t.TempDir(), "--config", devConfig(t, "tools:\n  docs_client: web\nclients:\n  web:\n    redirect_uris: [https://auth.example.com/docs/oauth2-redirect.html]\n"))
+	for _, c := range p.about.Clients {
+		if c.ClientID == "demo-docs" {
+			t.Error("dev.json lists the client of the page, which is nobody else's")
 		}
 	}
 }
