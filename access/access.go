@@ -20,18 +20,17 @@ type Actor struct {
 	Whole bool
 }
 
-// Guard decides by the permission sets of the roles.
-type Guard struct {
-	sets func() map[string][]rbac.Permission
-}
+// Guard decides by the permission sets of the roles and, for resources that policies speak of, by these too. It is safe for concurrent use.
+type Guard struct{ o Options }
 
-// NewGuard reads the permission sets anew for each question, so that an edited role counts at once.
-func NewGuard(sets func() map[string][]rbac.Permission) *Guard { return &Guard{sets} }
+// NewGuard returns a guard that asks the roles alone. The permission sets are read anew for each question, so that an edited role counts at
+// once.
+func NewGuard(sets func() map[string][]rbac.Permission) *Guard { return New(Options{Sets: sets}) }
 
 // Check returns nil if the actor's roles, within the scopes of the credential, allow the permission. Otherwise fault.Forbidden: "role"
 // where another role would do, naming those that would; "scope" where the credential is too narrow.
 func (g *Guard) Check(a Actor, want rbac.Permission) error {
-	sets := g.sets()
+	sets := g.o.Sets()
 	if !rbac.Can(sets, a.Roles, want) {
 		return fault.New(fault.Forbidden, "role_missing", "This needs the permission %s. Any of these roles would do: %s. Yours: %s.",
 			want, orNone(rbac.RolesFor(sets, want)), orNone(a.Roles))

@@ -25,6 +25,7 @@ type Config struct {
 	Revocation     Revocation          `koanf:"revocation"`
 	Registration   Registration        `koanf:"registration"`
 	Roles          Roles               `koanf:"roles"`
+	Policies       Policies            `koanf:"policies"`
 	Tools          Tools               `koanf:"tools"`
 	Bootstrap      Bootstrap           `koanf:"bootstrap"`
 	Providers      map[string]Provider `koanf:"providers" doc:"Identity providers by id; the callback of one is /callback/<id>."`
@@ -104,6 +105,11 @@ type Password struct {
 // APIKeys are the machine keys of users.
 type APIKeys struct {
 	Query bool `koanf:"query" doc:"Take an API key in the parameter api_key too, where addresses end up in logs of others."`
+}
+
+// Policies say what people and programs may do beside their roles.
+type Policies struct {
+	Dir string `koanf:"dir" doc:"Folder with one folder per application, each with *.cedar, schema.cedarschema and entities.json; what it holds cannot be changed at run time. Empty: the policies in the store, and for the broker itself those it comes with."`
 }
 
 // Tools are pages for the people who build apps and APIs.

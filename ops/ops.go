@@ -24,6 +24,7 @@ type Metrics struct {
 	latency  *prometheus.HistogramVec
 	logins   *prometheus.CounterVec
 	tokens   *prometheus.CounterVec
+	decided  *prometheus.CounterVec
 }
 
 // NewMetrics registers the counters, and those of the Go runtime and the process.
@@ -34,8 +35,9 @@ func NewMetrics() *Metrics {
 		latency:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "broker_http_request_seconds", Help: "Time to answer by route.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}}, []string{"route"}),
 		logins:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "broker_login_total", Help: "Sign-ins by provider and result."}, []string{"provider", "result"}),
 		tokens:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "broker_token_total", Help: "Answers of the token endpoint by grant type and result."}, []string{"grant", "result"}),
+		decided:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "broker_decision_total", Help: "Answers of roles and policies by type of resource and result."}, []string{"kind", "result"}),
 	}
-	m.registry.MustRegister(m.requests, m.latency, m.logins, m.tokens, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.latency, m.logins, m.tokens, m.decided, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -50,6 +52,9 @@ func (m *Metrics) Login(provider, result string) { m.logins.WithLabelValues(prov
 
 // Token counts an answer of the token endpoint.
 func (m *Metrics) Token(grant, result string) { m.tokens.WithLabelValues(grant, result).Inc() }
+
+// Decision counts an answer of roles and policies; kind is one of the types of resources the broker knows.
+func (m *Metrics) Decision(kind, result string) { m.decided.WithLabelValues(kind, result).Inc() }
 
 // Deps are what the answers come from. All are required.
 type Deps struct {

@@ -3,22 +3,29 @@ package samples
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/broker/audit"
+	"example.com/broker/samples/articles"
 	"example.com/broker/web"
 )
 
 // Deps are what the routes stand on. All are required.
 type Deps struct {
-	Guards web.Guards
+	Guards   web.Guards
+	Articles articles.Store
+	Audit    audit.Recorder
+	Now      func() time.Time
+	NewID    func() string // of an article
 }
 
 // Routes returns the routes of this package.
 func Routes(d Deps) []web.Route {
-	return []web.Route{
+	return append([]web.Route{
 		{Method: http.MethodGet, Path: "/data", Lane: web.API, Guard: d.Guards.APIKey("data:read"), Handle: data},
-	}
+	}, d.articleRoutes()...)
 }
 
 // data answers the holder of an API key.

@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"example.com/broker/abac"
 	"example.com/broker/access"
 	"example.com/broker/apikeys"
 	"example.com/broker/audit"
@@ -76,6 +77,7 @@ type program struct {
 	sessions    *sessions.Manager
 	lifecycle   *lifecycle.Service
 	apikeys     *apikeys.Service
+	policies    *abac.Service
 	access      *access.Guard
 	providers   *providers.Registry
 	revocations *tokens.Revocations
@@ -120,7 +122,7 @@ func newProgram(ctx context.Context, cfg config.Config, o options) (_ *program, 
 			err = errors.Join(err, p.stores.Close())
 		}
 	}()
-	build := []func(context.Context) error{p.buildFoundations, p.buildPeople, p.buildTokens, p.start}
+	build := []func(context.Context) error{p.buildFoundations, p.buildPeople, p.buildPolicies, p.buildTokens, p.start}
 	for _, step := range build {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -343,11 +345,14 @@ func (p *program) buildEdge(hosts []string) error {
 	}
 	p.edge, err = web.New(web.Options{
 		Issuer: p.issuer, Pages: renderer, Assets: assets, Log: p.log, Now: p.now,
-		NewID:         func() string { return uuid.Must(uuid.NewV7()).String() },
+		NewID:         newID,
 		AllowedOrigin: p.clients.AllowedOrigin, TrustedProxies: proxies, Hosts: hosts, Dev: p.dev, Observe: p.metrics.Request,
 	}, table)
 	return err
 }
+
+// newID makes the ids of requests and articles: in the order of their making.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func prefixes(list []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix

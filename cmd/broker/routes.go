@@ -59,7 +59,7 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 		account.Routes(account.Deps{
 			Guards: guards, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Grants: p.grants, Keys: p.apikeys, Providers: p.providers, Now: p.now,
 		}),
-		samples.Routes(samples.Deps{Guards: guards}),
+		samples.Routes(samples.Deps{Guards: guards, Articles: p.stores.Articles, Audit: p.audit, Now: p.now, NewID: newID}),
 		[]web.Route{{Method: http.MethodGet, Path: "/static/*file", Lane: web.Browser, Handle: func(c *gin.Context) error {
 			assets.ServeHTTP(c.Writer, c.Request)
 			return nil
