@@ -17,13 +17,14 @@ import (
 //go:embed demo
 var demoFiles embed.FS
 
-// DemoOptions are what a Demo needs; all are required but Providers.
+// DemoOptions are what a Demo needs; all are required but Revocations and Providers.
 type DemoOptions struct {
 	Issuer   string
 	Audience string
-	// Keys are the issuer's public keys.
-	Keys verify.KeySet
-	Now  func() time.Time
+	// Keys are the issuer's public keys, Revocations what it took back.
+	Keys        verify.KeySet
+	Revocations verify.Revocations
+	Now         func() time.Time
 	// Providers are the ids for which the app offers a button of its own.
 	Providers []string
 }
@@ -77,7 +78,7 @@ func Demo(o DemoOptions) (http.Handler, error) {
 
 // demoAPI is the protected API: anybody with a token for its audience may say hello, editors and admins may write notes.
 func demoAPI(o DemoOptions) (http.Handler, error) {
-	v, err := verify.New(verify.Config{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Now: o.Now})
+	v, err := verify.New(verify.Config{Issuer: o.Issuer, Audience: o.Audience, Keys: o.Keys, Revocations: o.Revocations, Now: o.Now})
 	if err != nil {
 		return nil, fmt.Errorf("demo API: %w", err)
 	}

@@ -20,6 +20,7 @@ const (
 	requestIDKey = "web.request_id"
 	logKey       = "web.log"
 	laneKey      = "web.lane"
+	polledKey    = "web.polled"
 
 	formLimit = 64 << 10
 	jsonLimit = 1 << 20
@@ -37,7 +38,11 @@ func (e *Edge) arrive(c *gin.Context) {
 	defer func() {
 		took := e.o.Now().Sub(start)
 		// The raw path and query may hold codes, tokens and keys; the pattern cannot.
-		Log(c).LogAttrs(c.Request.Context(), slog.LevelInfo, "request", slog.String("method", method(c.Request.Method)), slog.String("route", c.FullPath()),
+		level := slog.LevelInfo
+		if c.GetBool(polledKey) && c.Writer.Status() < http.StatusBadRequest {
+			level = slog.LevelDebug
+		}
+		Log(c).LogAttrs(c.Request.Context(), level, "request", slog.String("method", method(c.Request.Method)), slog.String("route", c.FullPath()),
 			slog.Int("status", c.Writer.Status()), slog.Duration("took", took))
 		if e.o.Observe != nil {
 			e.o.Observe(method(c.Request.Method), c.FullPath(), c.Writer.Status(), took)
@@ -113,6 +118,7 @@ func (e *Edge) lane(r Route) gin.HandlerFunc {
 	share := e.share(r)
 	return func(c *gin.Context) {
 		c.Set(laneKey, r.Lane)
+		c.Set(polledKey, r.Polled)
 		c.Header("Cache-Control", "no-store")
 		if r.Lane == Protocol || r.Lane == API {
 			c.Request.Header.Del("Cookie") // no handler can take one for a proof, not even by mistake

@@ -65,6 +65,8 @@ type Route struct {
 	AtRoot bool
 	// MaxBody bounds the request body in bytes; 0 means 64 KiB, in the API lane 1 MiB.
 	MaxBody int64
+	// Polled routes are asked every second by every API: what goes well there is logged at debug level.
+	Polled bool
 }
 
 // Options of an Edge. All fields but Hosts, TrustedProxies, Observe and Dev are required.

@@ -86,6 +86,7 @@ type devRun struct {
 
 	folder         *dev.Folder
 	ports          map[string]dev.Listening
+	feed           *verify.Feed
 	github, google *dev.Upstream // nil where the configuration names the real one
 	about          dev.Description
 }
@@ -387,6 +388,7 @@ func (r *devRun) serve(ctx context.Context, p *program) error {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- p.run(ctx, servers...) }()
+	go func() { _ = r.feed.Run(ctx) }() // ends with ctx and has logged what went wrong
 	err = r.announce(ctx)
 	if err != nil && ctx.Err() == nil {
 		stop()
@@ -437,7 +439,16 @@ func (r *devRun) handlers(p *program) (map[string]http.Handler, error) {
 			buttons = append(buttons, id)
 		}
 	}
-	demo, err := dev.Demo(dev.DemoOptions{Issuer: r.about.Issuer, Audience: r.about.APIs[0].Audience, Keys: keys, Now: time.Now, Providers: buttons})
+	// The demo API learns of revocations as any other API does: by the feed, as a client of its own.
+	r.feed, err = verify.NewFeed(verify.FeedOptions{
+		URL: r.about.Issuer + "/revocations", Issuer: r.about.Issuer, Keys: keys, ClientID: dev.ServiceClient, ClientSecret: r.folder.ServiceSecret(), Log: p.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	demo, err := dev.Demo(dev.DemoOptions{
+		Issuer: r.about.Issuer, Audience: r.about.APIs[0].Audience, Keys: keys, Revocations: r.feed, Now: time.Now, Providers: buttons,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -465,6 +476,9 @@ func (r *devRun) announce(ctx context.Context) error {
 		if err := answers(check, a); err != nil {
 			return err
 		}
+	}
+	if err := r.feed.Poll(check); err != nil {
+		return fmt.Errorf("the demo API cannot follow the revocation feed: %w", err)
 	}
 	if err := r.folder.Publish(r.about); err != nil {
 		return err

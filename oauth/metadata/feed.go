@@ -17,10 +17,10 @@ const feedType = "application/revocations+jwt"
 func feed(d Deps) []web.Route {
 	guard := web.By("client|anyone")
 	return []web.Route{
-		{Method: http.MethodGet, Path: "/revocations", Lane: web.Protocol, Guard: guard, Handle: func(c *gin.Context) error {
+		{Method: http.MethodGet, Path: "/revocations", Lane: web.Protocol, Guard: guard, Polled: true, Handle: func(c *gin.Context) error {
 			return d.revocations(c, c.Request.URL.Query().Get("since"), url.Values{})
 		}},
-		{Method: http.MethodPost, Path: "/revocations", Lane: web.Protocol, Guard: guard, Handle: func(c *gin.Context) error {
+		{Method: http.MethodPost, Path: "/revocations", Lane: web.Protocol, Guard: guard, Polled: true, Handle: func(c *gin.Context) error {
 			form, err := web.Form(c)
 			if err != nil {
 				return err
