@@ -169,7 +169,7 @@ func (b book) roles() pages.GuideRow {
 
 func (b book) policies() pages.GuideRow {
 	return pages.GuideRow{
-		ID: "abac", Title: "Policies over attributes (ABAC)", Send: "any proof of who you are", Answer: "404 before 403",
+		ID: "abac", Title: "Policies (ABAC)", Send: "any proof of who you are", Answer: "404 before 403",
 		Text: []string{
 			"Where a role is too coarse: the author may edit their own article, an admin any; nobody deletes what is published, but an admin. A policy looks at the person, the thing and the situation.",
 			"What you may not even know of is not there: 404 comes before 403.",

@@ -25,12 +25,12 @@ export function check(token, want, signature, now) {
   const gate = (name, words) => { readable = step(name, words) && readable; };
 
   gate("Form", form(token));
-  gate("Header", header(token.header));
+  gate("Header", readable ? header(token.header) : "");
   const h = token.header?.value ?? {}, c = token.payload?.value ?? {};
   step("Algorithm", algorithms.includes(h.alg) ? "" : `the algorithm is ${show(h.alg ?? "")}, one of ${algorithms.join(", ")} is expected`);
   step("Type", want.types.includes(mediaType(h.typ ?? "")) ? "" : `the token type is ${show(h.typ ?? "")}, ${want.types.join(" or ")} is expected`);
   step("Key id", named(h.kid ?? "") ? "" : `the header names its key in ${length(h.kid ?? "")} bytes, 1 to ${maxName} are expected in 'kid'`);
-  gate("Payload", payload(token.payload));
+  gate("Payload", readable ? payload(token.payload) : "");
   const aud = [c.aud ?? []].flat();
   step("Issuer", c.iss === want.issuer ? "" : `the issuer is ${show(c.iss ?? "")}, ${show(want.issuer)} is expected`);
   step("Audience", aud.length === 0 ? `the token names no audience, ${show(want.audience)} is expected`
@@ -133,7 +133,7 @@ function misspelt(name, names, kind) {
 }
 
 function mediaType(typ) {
-  typ = typ.toLowerCase();
+  typ = String(typ).toLowerCase();
   const short = typ.replace(/^application\//, "");
   return short.includes("/") ? typ : short;
 }

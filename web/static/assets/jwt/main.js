@@ -91,7 +91,7 @@ function verdict(found) {
     case "good": return goodVerdict(found, level);
   }
   const wrong = found.find((f) => f.level === "error");
-  if (wrong) return level("warn", `Decoded, not verified: ${wrong.title.toLowerCase()}`, wrong.text);
+  if (wrong) return level("warn", `Decoded, not verified: ${within(wrong.title)}`, wrong.text);
   const from = token.payload.value?.iss;
   return level("info", "Decoded, not verified", from === undefined ? "It names no issuer. Give a key under Verify." : `The issuer is ${from}. Give its keys under Verify.`);
 }
@@ -99,11 +99,14 @@ function verdict(found) {
 function goodVerdict(found, level) {
   const who = signature.by === "broker" ? "this broker" : "the given key";
   const late = found.find((f) => f.level === "error" && ["exp", "nbf", "iat"].includes(f.claim));
-  if (late) return level("error", `Signed by ${who}, but: ${late.title.toLowerCase()}`, late.text);
+  if (late) return level("error", `Signed by ${who}, but: ${within(late.title)}`, late.text);
   if (found.some((f) => f.level === "error")) return level("warn", `Signed by ${who}, with errors`, "The signature is good. See the findings.");
   const kind = { access: "access token", id: "ID token", logout: "logout token" }[kindOf(token)] ?? "token";
   return level("good", signature.by === "broker" ? "Valid: signed by this broker" : "Valid: the signature matches", `An unchanged ${kind}${signature.note ? `. ${signature.note}` : "."}`);
 }
+
+/** A title within a sentence; names of algorithms keep their capitals. */
+function within(title) { return /^[A-Z]([a-z ]|$)/.test(title) ? title[0].toLowerCase() + title.slice(1) : title; }
 
 function show() {
   const isJWS = token.kind === "jws", claims = isJWS ? token.payload.value : null;

@@ -103,7 +103,7 @@ function classify(token) {
   if (parts.length === 5 && header.value) {
     return { kind: "jwe", token, header, title: "An encrypted token (JWE, 5 parts)", text: `Its claims can be read only with the key of whom it is for. It is encrypted by ${header.value.alg ?? "?"} and ${header.value.enc ?? "?"}.` };
   }
-  if (!header.value && (parts.length !== 3 || !token.startsWith("ey"))) {
+  if (!header.value && (parts.length !== 3 || !/^[[{]/.test(String.fromCharCode(header.bytes[0])))) {
     return { kind: "other", title: `Not a JWT: ${parts.length} parts, and the first is no JSON`, text: header.problem ?? "An authorization code of this broker has two parts: it is redeemed at /token, once." };
   }
   const payload = part("payload", parts[1], offsets[1], parts.length === 2);
@@ -153,5 +153,5 @@ function decode(text, offset, name) {
 }
 
 export function base64url(bytes) {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join("")).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }

@@ -2,10 +2,9 @@
 
 /** Maps text to the characters of error_description and cuts it (RFC 6749 section 5.2). */
 export function clean(text, limit = 400) {
-  const bytes = [...new TextEncoder().encode(text)].length;
-  const cut = bytes > limit;
-  if (cut) text = new TextDecoder().decode(new TextEncoder().encode(text).slice(0, limit));
-  return text.replaceAll('"', "'").replaceAll(/[^\x20-\x7e]|\\/gu, '?') + (cut ? '...' : '');
+  const bytes = new TextEncoder().encode(text);
+  const cut = bytes.length > limit;
+  return (cut ? new TextDecoder().decode(bytes.slice(0, limit)) : String(text)).replaceAll('"', "'").replaceAll(/[^\x20-\x7e]|\\/gu, '?') + (cut ? '...' : '');
 }
 
 /** A received value within a description. */

@@ -1,0 +1,470 @@
+// The decoder: what it makes of whatever is pasted, that its words are those of the broker, and that a token never leaves the browser.
+
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { CompactEncrypt, exportJWK, SignJWT } from 'jose';
+import { phone, scenario } from '../lib/browser.mjs';
+import { suite } from '../lib/suite.mjs';
+import { mint, Parts, refusal } from '../lib/tokens.mjs';
+
+const s = suite();
+const at = Math.floor(Date.now() / 1000);
+
+async function open(page, fragment = '') {
+  await page.goto(`${s.broker.issuer}/tools/jwt${fragment}`);
+  await page.locator('#decoder').waitFor();
+}
+
+const paste = (page, text) => page.locator('#token').fill(text);
+
+/** Waits for a verdict; a string must be the whole of it. */
+async function says(page, title) {
+  await page.waitForFunction(([source, exact]) => {
+    const text = document.querySelector('#verdict strong').textContent;
+    return exact ? text === source : new RegExp(source).test(text);
+  }, [title.source ?? title, typeof title === 'string'], { timeout: 5000 })
+    .catch(async () => assert.fail(`the verdict is "${await page.locator('#verdict').innerText()}", want ${title}`));
+}
+
+const findings = (page) => page.locator('#findings strong').allTextContents();
+
+/** The rest of a claim's row. */
+const row = (page, name) => page.locator(`#claims tr[data-claim="${name}"]`);
+
+scenario('a token of this broker is decoded, explained and verified, and leaves nothing behind', s, {}, async ({ page, context }) => {
+  const requests = [];
+  context.on('request', (request) => requests.push(`${request.method()} ${request.url()} ${request.postData() ?? ''}`));
+  const { access_token: token } = await mint(s.broker, 'alice', { scope: 'openid roles' });
+  await open(page);
+  await paste(page, token);
+  await says(page, 'Valid: signed by this broker');
+  const { claims } = new Parts(token);
+  assert.match(await row(page, 'sub').innerText(), new RegExp(claims.sub));
+  assert.match(await row(page, 'iss').innerText(), /This broker/);
+  assert.match(await row(page, 'exp').innerText(), /in 1[45] minutes[^]*Z[^]*Still good/);
+  assert.deepEqual(await row(page, 'roles').locator('.badge').allTextContents(), ['editor']);
+  assert.deepEqual(await row(page, 'scope').locator('.badge').allTextContents(), claims.scope.split(' '));
+  for (const name of Object.keys(claims)) assert.doesNotMatch(await row(page, name).innerText(), /Not a registered claim/, name);
+  assert.deepEqual(JSON.parse(await page.locator('#payload').textContent()), claims);
+  assert.deepEqual(await findings(page), ['Nothing stands out']);
+  assert.equal(await page.locator('#check-verdict').textContent(), 'The API takes it.');
+
+  for (const request of requests) {
+    assert.equal(new URL(request.split(' ')[1]).origin, new URL(s.broker.issuer).origin);
+    assert.ok(!request.includes(token) && !request.includes(token.split('.')[1]), `a request carries the token: ${request}`);
+    assert.match(request, /^GET /);
+  }
+  const kept = await page.evaluate(async () => [localStorage.length, sessionStorage.length, document.cookie, (await caches.keys()).length, (await indexedDB.databases()).length]);
+  assert.deepEqual(kept, [0, 0, '', 0, 0]);
+});
+
+scenario('a changed token does not pass, by whatever was changed', s, {}, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'bob');
+  const parts = new Parts(token);
+  await open(page);
+  for (const [changed, want] of [
+    [parts.with({ claims: { roles: ['admin'] } }), 'The signature does not match'],
+    [parts.with({ header: { alg: 'ES256', extra: 1 } }), 'The signature does not match'],
+    [parts.with({ signature: `${'A'.repeat(85)}A` }), 'The signature does not match'],
+    [parts.with({ header: { kid: 'nobody' } }), 'No key of this broker fits'],
+    [parts.with({ header: { alg: 'none' }, signature: '' }), 'Not signed: worth nothing'],
+    [parts.with({ header: { alg: 'HS256' } }), 'No key of this broker fits'],
+    [token, 'Valid: signed by this broker'],
+  ]) {
+    await paste(page, changed);
+    await says(page, want);
+  }
+  await paste(page, parts.with({ claims: { roles: ['admin'] } }));
+  await says(page, 'The signature does not match');
+  await page.locator('#ask').click();
+  await page.locator('#ask-answer', { hasText: 'invalid_token: the signature was not made by the key' }).waitFor();
+});
+
+scenario('"Check as an API" has the words of the broker', s, {}, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'alice');
+  const parts = new Parts(token);
+  const far = { exp: at + 4000 };
+  const text = JSON.stringify(parts.claims);
+  const tokens = {
+    'forged': parts.with({ claims: { roles: ['admin'] } }),
+    'another last character': token.slice(0, -1) + (token.endsWith('A') ? 'B' : token.at(-1) === 'Q' ? 'R' : String.fromCharCode(token.at(-1).charCodeAt(0) + 1)),
+    'signature cut': token.slice(0, -3),
+    'no signature': parts.with({ signature: '' }),
+    'a kid of nobody': parts.with({ header: { kid: 'nobody "x" \\ é' } }),
+    'no kid': parts.with({ header: { kid: undefined } }),
+    'kid a number': parts.with({ header: { kid: 5 } }),
+    'alg none': parts.with({ header: { alg: 'none' } }),
+    'alg HS256': parts.with({ header: { alg: 'HS256' } }),
+    'no alg': parts.with({ header: { alg: undefined } }),
+    'alg EdDSA': parts.with({ header: { alg: 'EdDSA' } }),
+    'typ JWT': parts.with({ header: { typ: 'JWT' } }),
+    'no typ': parts.with({ header: { typ: undefined } }),
+    'long typ': parts.with({ header: { typ: 'application/AT+JWT' }, claims: far }),
+    'crit': parts.with({ header: { crit: ['x'] } }),
+    'zip': parts.with({ header: { zip: 'DEF' } }),
+    'Alg': parts.with({ header: { Alg: 'none' } }),
+    'header twice': parts.with({ header: '{"alg":"ES256","alg":"none"}' }),
+    'header no JSON': parts.with({ header: '[1]' }),
+    'issuer with a slash': parts.with({ claims: { iss: `${s.broker.issuer}/` } }),
+    'no issuer': parts.with({ claims: { iss: undefined } }),
+    'issuer a number': parts.with({ claims: { iss: 1 } }),
+    'another audience': parts.with({ claims: { aud: 'https://other.example/' } }),
+    'two audiences': parts.with({ claims: { aud: ['a', 'b'] } }),
+    'audience among others': parts.with({ claims: { aud: ['a', s.broker.issuer] } }),
+    'no audience': parts.with({ claims: { aud: undefined } }),
+    'empty audience': parts.with({ claims: { aud: [] } }),
+    'audience an object': parts.with({ claims: { aud: {} } }),
+    'no subject': parts.with({ claims: { sub: undefined } }),
+    'subject not ASCII': parts.with({ claims: { sub: 'jö' } }),
+    'exp in milliseconds': parts.with({ claims: { exp: at * 1000 } }),
+    'exp a string': parts.with({ claims: { exp: '1' } }),
+    'exp with an exponent': parts.with({ claims: text.replace(/"exp":\d+/, '"exp":1e9') }),
+    'exp negative': parts.with({ claims: { exp: -1 } }),
+    'exp with a fraction': parts.with({ claims: { exp: at + 0.5 - 3600 } }),
+    'no exp': parts.with({ claims: { exp: undefined } }),
+    'expired': parts.with({ claims: { exp: at - 100 } }),
+    'not yet': parts.with({ claims: { nbf: at + 1000 } }),
+    'issued tomorrow': parts.with({ claims: { iat: at + 86400 } }),
+    'a claim twice': parts.with({ claims: text.replace('{', '{"sub":"admin",') }),
+    'a claim twice, inside': parts.with({ claims: { x: { a: 1 } } }).replace(/^([^.]*)\..*?\./, (_, h) => `${h}.${Buffer.from(text.replace('{', '{"x":{"a":1,"a":2},')).toString('base64url')}.`),
+    'Exp': parts.with({ claims: { Exp: 1 } }),
+    'cnf': parts.with({ claims: { cnf: { jkt: 'x' } } }),
+    'roles a string': parts.with({ claims: { roles: 'admin' } }),
+    'an empty role': parts.with({ claims: { roles: [''] } }),
+    'scope an array': parts.with({ claims: { scope: ['a'] } }),
+    'scope with a quote': parts.with({ claims: { scope: 'a "b"' } }),
+    'ver negative': parts.with({ claims: { ver: -1 } }),
+    'email null': parts.with({ claims: { email: null } }),
+    'trailing data': parts.with({ claims: `${text}x` }),
+    'a comma too many': parts.with({ claims: '{"a":1,}' }),
+    'a word': parts.with({ claims: '{"a":nope}' }),
+    'a number': parts.with({ claims: '{"a":1.}' }),
+    'leading zero': parts.with({ claims: '{"a":01}' }),
+    'a control character': parts.with({ claims: '{"a":"\u0001"}' }),
+    'a bad escape': parts.with({ claims: '{"a":"\\x"}' }),
+    'half a pair': parts.with({ claims: '{"a":"\\ud800\\u0041"}' }),
+    'the other half': parts.with({ claims: '{"a":"\\udc00"}' }),
+    'a pair': parts.with({ claims: `{"a":"\\ud83d\\ude00",${text.slice(1)}` }),
+    'not UTF-8': parts.with({ claims: Buffer.from([0x7b, 0x22, 0x61, 0xff, 0x22, 0x3a, 0x31, 0x7d]) }),
+    'deep': parts.with({ claims: `{"a":${'['.repeat(16)}${']'.repeat(16)}}` }),
+    'as deep as may be': parts.with({ claims: `{"a":${'['.repeat(15)}${']'.repeat(15)},${text.slice(1)}` }),
+    'wide': parts.with({ claims: `{${Array.from({ length: 300 }, (_, i) => `"k${i}":1`).join()}}` }),
+    'cut in the payload': `${parts.head}.${parts.body.slice(0, 100)}.${parts.signature}`,
+    'cut in a group': `${parts.head}.${parts.body.slice(0, 101)}.${parts.signature}`,
+    'two parts': `${parts.head}.${parts.body}`,
+    'four parts': `${token}.x`,
+    'five parts': `${token}.x.y`,
+    'another alphabet': `${parts.head}.${parts.body.slice(0, 20)}+${parts.body.slice(21)}.${parts.signature}`,
+    'long': parts.with({ claims: { x: 'y'.repeat(20_000) } }),
+    'long signature': `${token}${'A'.repeat(1400)}`,
+    'good': token,
+  };
+  await open(page);
+  await page.locator('#api-audience').fill(s.broker.issuer); // by hand, so that no token suggests another
+  const untimed = (words) => words.replace(/it is \S+Z/, 'it is now');
+  const differ = [];
+  for (const [name, bad] of Object.entries(tokens)) {
+    await paste(page, bad);
+    await page.waitForFunction((text) => document.querySelector('#token').value === text, bad);
+    const want = name === 'good' ? 'The API takes it.' : untimed(await refusal(s.broker, bad));
+    const settled = await page.waitForFunction((words) => {
+      const now = document.querySelector('#check-verdict').textContent.replace(/it is \S+Z/, 'it is now');
+      return now === words;
+    }, want, { timeout: 2500 }).catch(() => null);
+    if (!settled) differ.push(`${name}: the page says "${await page.locator('#check-verdict').textContent()}", the broker "${want}"`);
+  }
+  assert.deepEqual(differ, []);
+});
+
+scenario('"Check as an API" names scopes and roles as the guards do, and shows it as code', s, {}, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'bob', { scope: 'openid' });
+  await open(page);
+  await paste(page, token);
+  await page.locator('#api-scopes').fill('orders:read openid');
+  await page.locator('#check-verdict', { hasText: '403 insufficient_scope: the token has the scopes openid, all of orders:read, openid are expected' }).waitFor();
+  await page.locator('#api-scopes').fill('');
+  await page.locator('#api-roles').fill('editor, admin');
+  await page.locator('#check-verdict', { hasText: '403 insufficient_scope: the caller has the roles viewer, one of editor, admin is expected' }).waitFor();
+  for (const [language, pattern] of [['go', /verify\.RequireRoles\("editor", "admin"\)/], ['js', /createRemoteJWKSet[^]*\["editor", "admin"\]/], ['python', /PyJWKClient[^]*\{"editor", "admin"\}/]]) {
+    await page.locator('#language').selectOption(language);
+    await page.waitForFunction((source) => new RegExp(source).test(document.querySelector('#snippet').textContent), pattern.source);
+    assert.match(await page.locator('#snippet').textContent(), new RegExp(`${s.broker.issuer}/jwks`));
+  }
+  await page.locator('#api-roles').fill('viewer');
+  await page.locator('#check-verdict', { hasText: 'The API takes it.' }).waitFor();
+});
+
+// A certificate for CN=issuer.example and a token by its key; the private key is gone.
+const certificate = `-----BEGIN CERTIFICATE-----
+MIIBiTCCAS+gAwIBAgIUeW4lW0I5/g2LNIcAuPZm3bG9vbEwCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOaXNzdWVyLmV4YW1wbGUwIBcNMjYxMTI0MDczMzIyWhgPMjEy
+NjEwMzEwNzMzMjJaMBkxFzAVBgNVBAMMDmlzc3Vlci5leGFtcGxlMFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAEERnNF4KBM7Yi9gCBRTseJw46jbiMAVVMl3pUccgZ
+dk7sbsEFkHVhU2Vds1dGZWHTJLyHazMb7Nkfmv0JdiHZDKNTMFEwHQYDVR0OBBYE
+FIv96N6Sl2DmvZtjZdwfFPVm6psnMB8GA1UdIwQYMBaAFIv96N6Sl2DmvZtjZdwf
+FPVm6psnMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhANl3GOii
+1hwiM4xBlo7yJ2h3Wk8hTF6UwsQ1fWZvu46GAiAsFYKnc0XRegiLwa9L1AdAZUFu
+jUMPvdbeqlQhjfzJPw==
+-----END CERTIFICATE-----`;
+const certified = 'eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzY29wZSI6ImEiLCJpc3MiOiJ1cm46eCIsInN1YiI6ImpvIiwiYXVkIjoiYXBpIiwiZXhwIjo0MTAyNDQ0ODAwfQ.'
+  + 's6UMixWl8x4DBQqhi1HnKYKys6lzkd-wRl5R39l5fqiCpsPefnKCVv6UoIonvGXCJEvdfLv7pC7gqVGctdBiZQ';
+
+const foreign = (claims = {}) => new SignJWT({ iss: 'https://issuer.example', sub: 'jo', aud: 'api', iat: at, exp: at + 600, jti: '1', ...claims });
+const kinds = [
+  ['ES256', 'ec', { namedCurve: 'P-256' }], ['ES384', 'ec', { namedCurve: 'P-384' }], ['RS256', 'rsa', { modulusLength: 2048 }],
+  ['PS256', 'rsa', { modulusLength: 2048 }], ['EdDSA', 'ed25519', {}],
+];
+
+scenario('a token of somebody else is verified with the key one gives: JWKS, JWK, PEM, certificate, secret', s, {}, async ({ page }) => {
+  await open(page);
+  for (const [alg, kind, options] of kinds) {
+    const { publicKey, privateKey } = generateKeyPairSync(kind, options);
+    const { publicKey: other } = generateKeyPairSync(kind, options);
+    const jwk = { ...await exportJWK(publicKey), kid: 'k1' };
+    await page.locator('#keys').fill('');
+    await paste(page, await foreign().setProtectedHeader({ alg, kid: 'k1', typ: 'at+jwt' }).sign(privateKey));
+    await says(page, 'Decoded, not verified');
+    const forms = [JSON.stringify({ keys: [jwk] }), JSON.stringify(jwk), publicKey.export({ type: 'spki', format: 'pem' })];
+    if (kind === 'rsa') forms.push(publicKey.export({ type: 'pkcs1', format: 'pem' }));
+    for (const form of forms) {
+      await page.locator('#keys').fill(other.export({ type: 'spki', format: 'pem' }));
+      await says(page, 'The signature does not match');
+      await page.locator('#keys').fill(form);
+      await says(page, 'Valid: the signature matches');
+    }
+    await page.locator('#keys').fill(JSON.stringify({ keys: [{ ...jwk, kid: 'k2' }] }));
+    await says(page, 'Decoded, not verified');
+    await page.locator('#keys').fill(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    await page.locator('#verdict', { hasText: 'That is a private key' }).waitFor();
+  }
+  await paste(page, certified);
+  await page.locator('#keys').fill(certificate);
+  await says(page, 'Valid: the signature matches');
+
+  const secret = Buffer.from('a secret of thirty-two characters');
+  await paste(page, await foreign().setProtectedHeader({ alg: 'HS256' }).sign(secret));
+  for (const [encoding, text] of [['text', secret.toString()], ['base64', secret.toString('base64')], ['base64url', secret.toString('base64url')], ['hex', secret.toString('hex')]]) {
+    await page.locator('#keys').fill(text);
+    await page.locator('#encoding').selectOption(encoding);
+    await says(page, 'Valid: the signature matches');
+    await page.locator('#keys').fill('00'.repeat(32));
+    await says(page, 'The signature does not match');
+  }
+  // RFC 8725, section 2.1: a public key is no shared secret, whatever the token says.
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const pem = publicKey.export({ type: 'spki', format: 'pem' });
+  await paste(page, await foreign().setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(pem)));
+  await page.locator('#keys').fill(pem);
+  await says(page, 'Decoded, not verified');
+});
+
+scenario('what is no JWT is named', s, {}, async ({ page }) => {
+  const { access_token: token, refresh_token: refresh } = await mint(s.broker, 'alice');
+  const parts = new Parts(token);
+  const made = await fetch(`${s.broker.issuer}/api-keys`, {
+    method: 'POST', headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }, body: '{"name":"decoder"}',
+  });
+  const { key } = await made.json();
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const encrypted = await new CompactEncrypt(Buffer.from('hidden')).setProtectedHeader({ alg: 'RSA-OAEP-256', enc: 'A256GCM' }).encrypt(publicKey);
+  await open(page);
+  for (const [text, title, more] of [
+    [encrypted, 'An encrypted token (JWE, 5 parts)', /RSA-OAEP-256[^]*A256GCM/],
+    [refresh, 'A refresh token of this broker, not a JWT', /introspection/],
+    [key, 'An API key of this broker, not a JWT', /introspection/],
+    ['v4.public.eyJkYXRhIjoidGVzdCJ9abc', 'A PASETO (v4.public), not a JWT', /another format/],
+    ['0123456789abcdef', 'An opaque text, not a JWT', /introspection/],
+    [token.slice(0, parts.head.length + 1 + 80), 'Damaged or cut off', new RegExp(`after character ${parts.head.length + 81} of the token[^]*missing`)],
+    [token.slice(0, parts.head.length + 1 + 81), 'Damaged or cut off', new RegExp(`after character ${parts.head.length + 82} of the token, in the middle of a base64url group`)],
+    [`${parts.head}.${parts.body}`, 'Damaged or cut off', /the signature is missing/],
+    [`${parts.head}.${parts.body.slice(0, 9)}+${parts.body.slice(10)}.${parts.signature}`, 'Damaged or cut off', new RegExp(`Character ${parts.head.length + 11} of the token, in the payload, is "\\+"`)],
+    ['{"keys":[]}', 'A key set, not a token', /under Verify/],
+    [JSON.stringify(parts.claims), 'JSON without a token', /decoded already/],
+    ['', 'Nothing to decode yet', /Paste/],
+  ]) {
+    await paste(page, text);
+    await page.locator('#verdict', { hasText: more }).waitFor({ timeout: 5000 }).catch(() => {});
+    await says(page, title);
+    assert.match(await page.locator('#verdict').innerText(), more);
+  }
+});
+
+scenario('a token is found in what people copy', s, {}, async ({ page }) => {
+  const { access_token: token, refresh_token: refresh } = await mint(s.broker, 'alice', { scope: 'openid' });
+  const parts = new Parts(token);
+  await open(page);
+  for (const text of [
+    `Bearer ${token}`, `Authorization: Bearer ${token}`, `"${token}"`, `'${token}',`, token.replaceAll(/(.{64})/g, '$1\n'), `  ${token}\n`,
+    `curl ${s.broker.issuer}/me -H "Authorization: Bearer ${token}"`, `${s.broker.dev.demo_url}/#token_type=Bearer&access_token=${token}&state=x`,
+    `https://app.example/cb?id_token=${token}`, `access_token=${token}`, JSON.stringify({ access_token: token, token_type: 'Bearer' }), JSON.stringify({ a: [{ b: token }] }),
+  ]) {
+    await paste(page, '');
+    await says(page, 'Nothing to decode yet');
+    await paste(page, text);
+    await says(page, 'Valid: signed by this broker');
+  }
+
+  const idToken = parts.with({ header: { typ: 'JWT' }, claims: { client_id: undefined, scope: undefined, nonce: 'n', aud: 'demo-spa' } });
+  await paste(page, JSON.stringify({ access_token: token, refresh_token: refresh, id_token: idToken, expires_in: 900 }));
+  await page.locator('#choices').waitFor();
+  await says(page, 'Valid: signed by this broker');
+  assert.deepEqual(await page.locator('#choices code').allTextContents(), ['access_token', 'refresh_token', 'id_token']);
+  await page.locator('#choices input').nth(1).check();
+  await says(page, /^A refresh token of this broker/);
+  await page.locator('#choices input').nth(2).check();
+  await says(page, 'The signature does not match');
+  await page.locator('#findings', { hasText: 'An ID token' }).waitFor();
+});
+
+scenario('a token in the fragment is taken and wiped from the address', s, {}, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'alice');
+  await open(page, `#token=${token}`);
+  await says(page, 'Valid: signed by this broker');
+  assert.equal(page.url(), `${s.broker.issuer}/tools/jwt`);
+  await page.locator('#token-clear').click();
+  await page.evaluate((hash) => { location.hash = hash; }, `token=${encodeURIComponent(`Bearer ${token}`)}`);
+  await says(page, 'Valid: signed by this broker');
+  assert.equal(page.url(), `${s.broker.issuer}/tools/jwt`);
+  await page.reload();
+  await says(page, 'Nothing to decode yet');
+  assert.equal(await page.locator('#token').inputValue(), '');
+});
+
+scenario('what stands out is found', s, {}, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'alice');
+  const parts = new Parts(token);
+  const other = new Parts(await foreign().setProtectedHeader({ alg: 'RS256', kid: 'k', typ: 'at+jwt' }).sign(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey));
+  await open(page);
+  for (const [text, want] of [
+    [parts.with({ header: { alg: 'none' } }), 'Not signed at all'],
+    [parts.with({ header: { alg: 'HS256' } }), 'HS256 under this broker\'s name'],
+    [parts.with({ header: { alg: 'PS256' } }), 'PS256 under this broker\'s name'],
+    [parts.with({ header: { kid: 'nobody' } }), 'Unknown key'],
+    [parts.with({ header: { jku: 'https://evil.example' } }), 'The token brings its own key (jku)'],
+    [parts.with({ claims: { iss: `${s.broker.issuer}/` } }), 'Almost this broker\'s issuer'],
+    [parts.with({ claims: { iss: s.broker.issuer.replace('http:', 'https:') } }), 'Almost this broker\'s issuer'],
+    [parts.with({ claims: { iss: s.broker.issuer.toUpperCase() } }), 'Almost this broker\'s issuer'],
+    [parts.with({ claims: { aud: undefined } }), 'No audience'],
+    [parts.with({ claims: { aud: [s.broker.issuer] } }), 'aud is an array of one'],
+    [parts.with({ claims: { aud: ['a', 'b'] } }), '2 audiences'],
+    [parts.with({ claims: { exp: at - 7200 } }), 'Expired'],
+    [parts.with({ claims: { nbf: at + 7200 } }), 'Not good yet'],
+    [parts.with({ claims: { iat: at + 7200 } }), 'Issued in the future'],
+    [parts.with({ claims: { exp: at * 1000 } }), 'exp is in milliseconds'],
+    [parts.with({ claims: { exp: parts.claims.iat + 30 * 86400 } }), 'Good for 30 days'],
+    [parts.with({ claims: { exp: undefined } }), 'Never expires'],
+    [parts.with({ header: { typ: 'JWT' } }), 'typ is JWT'],
+    [parts.with({ claims: { sub: undefined } }), 'No subject'],
+    [parts.with({ claims: { x: 'y'.repeat(5000) } }), /^Large: \d+ bytes$/],
+    [`Bearer ${other.with({ header: { typ: 'JWT' }, claims: { nonce: 'n', jti: undefined } })}`, 'An ID token, used as an access token'],
+    [other.with({ header: { alg: 'HS256' } }), 'HS256: a shared secret'],
+  ]) {
+    await paste(page, text);
+    const found = page.locator('#findings strong', { hasText: want }).first();
+    await found.waitFor({ timeout: 3000 }).catch(async () => assert.fail(`want "${want}" among ${JSON.stringify(await findings(page))}`));
+  }
+  const keys = page.waitForRequest((request) => request.url().endsWith('/jwks'));
+  await paste(page, parts.with({ header: { kid: 'nobody' } }));
+  await page.locator('#findings button').click();
+  await keys;
+  await says(page, 'No key of this broker fits');
+});
+
+scenario('a claim is text, whatever it says', s, {}, async ({ page }) => {
+  const evil = '"><img src=x onerror="document.title=\'ran\'"><script>document.title="ran"</script>';
+  const token = await foreign({ [evil]: evil, roles: [evil], scope: evil, realm_access: { roles: [evil] }, iss: evil, aud: [evil, evil] })
+    .setProtectedHeader({ alg: 'HS256', kid: evil, typ: evil, [evil]: evil }).sign(Buffer.alloc(32));
+  await open(page);
+  await paste(page, token);
+  await page.locator('#claims', { hasText: 'onerror' }).waitFor();
+  await says(page, /^Decoded/);
+  assert.equal(await page.locator('img, #decoder script').count(), 0);
+  assert.match(await page.title(), /^JWT decoder/);
+});
+
+scenario('with the keyboard alone', s, {}, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'alice');
+  await open(page);
+  await page.locator('#token').focus();
+  await page.keyboard.insertText(token);
+  await page.keyboard.press('Control+Enter');
+  await says(page, 'Valid: signed by this broker');
+  await page.locator('#live', { hasText: 'Valid: signed by this broker' }).waitFor({ state: 'attached' });
+  assert.equal(await page.locator('#verdict-text').getAttribute('role'), 'status');
+  assert.equal(await page.locator('#token').inputValue(), token, 'Ctrl+Enter must not write');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'token-example');
+  await page.keyboard.press('Shift+Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'token');
+});
+
+scenario('the broker knows what was revoked', s, {}, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'alice');
+  await open(page);
+  await paste(page, token);
+  await says(page, 'Valid: signed by this broker');
+  await page.locator('#ask').click();
+  await page.locator('#ask-answer', { hasText: 'The broker takes it' }).waitFor();
+  await fetch(`${s.broker.issuer}/logout`, { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
+  await page.locator('#ask').click();
+  await page.locator('#ask-answer', { hasText: 'invalid_token' }).waitFor();
+});
+
+scenario('where the browser may not verify, the page says so and the broker can', s, {}, async ({ page }) => {
+  await page.addInitScript(() => {
+    Object.defineProperty(window, 'isSecureContext', { value: false });
+    Object.defineProperty(crypto, 'subtle', { value: undefined });
+  });
+  const { access_token: token } = await mint(s.broker, 'alice');
+  await open(page);
+  await paste(page, token);
+  await says(page, 'Decoded, not verified');
+  assert.match(await page.locator('#verdict').innerText(), /https and on localhost only/);
+  assert.equal(await page.locator('#check-verdict').textContent(), 'Everything but the signature passes.');
+  await page.getByRole('button', { name: 'Verify on server' }).click();
+  await page.locator('#ask-answer', { hasText: 'The broker takes it' }).waitFor();
+});
+
+scenario('an example, and back to nothing', s, {}, async ({ page }) => {
+  await open(page);
+  await page.locator('#token-example').click();
+  await says(page, 'Valid: signed by this broker');
+  assert.equal(await page.locator('#check-verdict').textContent(), 'The API takes it.');
+  const opened = await refusal(s.broker, await page.locator('#token').inputValue());
+  assert.match(opened, /^401 invalid_token: the audience is 'example-api'/, 'the example opens something');
+  await page.locator('#ask').click();
+  await page.locator('#ask-answer', { hasText: 'no access token for an audience of this issuer' }).waitFor();
+  await page.locator('#token-clear').click();
+  await says(page, 'Nothing to decode yet');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'token');
+});
+
+scenario('on a phone the verdict stands above the token', s, { viewport: phone }, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'alice');
+  await open(page);
+  await paste(page, token);
+  await says(page, 'Valid: signed by this broker');
+  const top = async (id) => (await page.locator(id).boundingBox()).y;
+  const order = [await top('#verdict'), await top('#token'), await top('#findings'), await top('#claims'), await top('#verify'), await top('#checks')];
+  assert.deepEqual(order, order.toSorted((a, b) => a - b));
+});
+
+scenario('the copy buttons copy', s, { permissions: ['clipboard-read', 'clipboard-write'] }, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'alice');
+  await open(page);
+  await paste(page, token);
+  await says(page, 'Valid: signed by this broker');
+  for (const id of ['header', 'payload', 'snippet']) {
+    await page.locator(`#${id}-copy`).click();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await page.locator(`#${id}`).textContent());
+  }
+});
+
+scenario('without JavaScript the page says why it is empty, and explains claims', s, { javaScriptEnabled: false }, async ({ page }) => {
+  await page.goto(`${s.broker.issuer}/tools/jwt`);
+  assert.match(await page.locator('noscript').innerText(), /The decoder needs JavaScript/);
+  assert.ok(!(await page.locator('#token').isVisible()));
+  await page.locator('#known summary').click();
+  assert.match(await page.locator('#known').innerText(), /The token's own id/);
+});
+
