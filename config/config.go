@@ -114,9 +114,11 @@ type Policies struct {
 
 // Tools are pages for the people who build apps and APIs.
 type Tools struct {
-	JWT   bool `koanf:"jwt" doc:"The JWT decoder at /tools/jwt. It works in the browser and shows nothing that is not public."`
-	Guide bool `koanf:"guide" doc:"The guide at /guide: what each kind of credential is for, with a line to try it by."`
-	Docs  bool `koanf:"docs" doc:"The description of the whole surface at /openapi.json, and the page at /docs on which it can be tried."`
+	JWT bool `koanf:"jwt" doc:"The JWT decoder at /tools/jwt. It works in the browser and shows nothing that is not public."`
+	// Policy evaluates what people type, within bounds.
+	Policy bool `koanf:"policy" doc:"The policy playground at /tools/policy, for everybody who is signed in. It evaluates policies that people type, and changes none."`
+	Guide  bool `koanf:"guide" doc:"The guide at /guide: what each kind of credential is for, with a line to try it by."`
+	Docs   bool `koanf:"docs" doc:"The description of the whole surface at /openapi.json, and the page at /docs on which it can be tried."`
 	// DocsClient is not checked against clients made at run time.
 	DocsClient string `koanf:"docs_client" doc:"Public client filled in where people authorize at /docs; its redirect address is <issuer>/docs/oauth2-redirect.html."`
 }
@@ -242,6 +244,6 @@ func Default() Config {
 		Password:     Password{Enabled: true, MinLength: 15},
 		Revocation:   Revocation{Mode: Blocklist, Feed: FeedClients},
 		Registration: Registration{Open: true, DefaultRole: "viewer"},
-		Tools:        Tools{JWT: true, Guide: true, Docs: true},
+		Tools:        Tools{JWT: true, Policy: true, Guide: true, Docs: true},
 	}
 }

@@ -1,14 +1,18 @@
-// Package guide holds the pages that explain: /guide, which says what each kind of credential is for, and the decoder at /tools/jwt. It
-// owns their words; how they look is left to web/pages, and what the lines of the guide reach to the packages that answer them.
+// Package guide holds the pages that explain: /guide, which says what each kind of credential is for, the decoder at /tools/jwt, and the
+// playground for policies at /tools/policy. It owns their words; how they look is left to web/pages, what the lines of the guide reach to
+// the packages that answer them, and every decision to packages access and abac.
 package guide
 
 import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/broker/abac"
+	"example.com/broker/access"
 	"example.com/broker/clients"
 	"example.com/broker/oauth"
 	"example.com/broker/rbac"
@@ -36,8 +40,15 @@ type Deps struct {
 	Password, QueryKeys bool
 	// Audiences are offered in the decoder.
 	Audiences []string
-	// JWT and Guide switch the pages on.
-	JWT, Guide bool
+	// JWT, Policy and Guide switch the pages on.
+	JWT, Policy, Guide bool
+
+	// With Policy, these are required. Guards tell who is signed in, and hold the guard that articles stand behind; Policies are those in
+	// force; Articles is what can be done to an article.
+	Guards   web.Guards
+	Policies *abac.Service
+	Articles []access.Action
+	Now      func() time.Time
 }
 
 type endpoints struct {
@@ -57,6 +68,9 @@ func Routes(d Deps) []web.Route {
 		if d.Dev {
 			out = append(out, web.Route{Method: http.MethodGet, Path: "/tools/jwt/example", Lane: web.Browser, Handle: e.example})
 		}
+	}
+	if d.Policy {
+		out = append(out, newPlayground(d).routes()...)
 	}
 	if d.Guide {
 		out = append(out, web.Route{Method: http.MethodGet, Path: "/guide", Lane: web.Browser, Handle: e.showGuide})

@@ -37,6 +37,9 @@ const (
 	articlesPage, pageSize = 100, 20
 )
 
+// ArticleActions are what can be done to an article.
+func ArticleActions() []access.Action { return []access.Action{readArticle, editArticle, deleteArticle} }
+
 // ArticleSource tells policies about stored articles.
 type ArticleSource struct{ Store articles.Store }
 

@@ -25,6 +25,7 @@ type Deps struct {
 func Routes(d Deps) []web.Route {
 	return append([]web.Route{
 		{Method: http.MethodGet, Path: "/data", Lane: web.API, Guard: d.Guards.APIKey("data:read"), Handle: data},
+		d.reports(),
 	}, d.articleRoutes()...)
 }
 

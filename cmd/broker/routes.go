@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"example.com/broker/account"
+	"example.com/broker/admin"
 	"example.com/broker/callback"
 	"example.com/broker/config"
 	"example.com/broker/guide"
@@ -59,6 +60,10 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 		account.Routes(account.Deps{
 			Guards: guards, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Grants: p.grants, Keys: p.apikeys, Providers: p.providers, Now: p.now,
 		}),
+		admin.Routes(admin.Deps{
+			Guards: guards, Users: p.users, Roles: p.roles, Rules: p.rules, Clients: p.clients, APIs: p.cfg.RegisteredAPIs(), Providers: p.providers,
+			AuditLog: p.stores.Audit, Audit: p.audit, Seal: p.seal, Now: p.now,
+		}),
 		samples.Routes(samples.Deps{Guards: guards, Articles: p.stores.Articles, Audit: p.audit, Now: p.now, NewID: newID}),
 		[]web.Route{{Method: http.MethodGet, Path: "/static/*file", Lane: web.Browser, Handle: func(c *gin.Context) error {
 			assets.ServeHTTP(c.Writer, c.Request)
@@ -66,7 +71,7 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 		}}},
 	)
 	if !p.cfg.Tools.Docs {
-		return append(surface, guide.Routes(p.guide(surface))...), nil
+		return append(surface, guide.Routes(p.guide(surface, guards))...), nil
 	}
 	docs, err := openapi.New(openapi.Deps{
 		Issuer: p.issuer, Product: p.cfg.Product.Name, Dev: p.dev, Guide: p.cfg.Tools.Guide,
@@ -76,16 +81,17 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 		return nil, err
 	}
 	surface = append(surface, docs.Routes()...)
-	surface = append(surface, guide.Routes(p.guide(surface))...)
+	surface = append(surface, guide.Routes(p.guide(surface, guards))...)
 	return surface, docs.Describe(openapi.Filling{Issuer: p.issuer, Version: version, Routes: surface, QueryKeys: p.cfg.APIKeys.Query})
 }
 
 // guide is what the pages that explain may show: nothing that is not in the surface.
-func (p *program) guide(surface []web.Route) guide.Deps {
+func (p *program) guide(surface []web.Route, guards web.Guards) guide.Deps {
 	d := guide.Deps{
 		Issuer: strings.TrimSuffix(p.cfg.Issuer, "/"), Verify: p.verifier.Any, Tokens: p.tokens, Surface: surface, Dev: p.dev, DemoURL: p.demo,
 		Password: p.cfg.Password.Enabled && p.cfg.Password.DefaultClient != "", QueryKeys: p.cfg.APIKeys.Query,
-		JWT: p.cfg.Tools.JWT, Guide: p.cfg.Tools.Guide,
+		JWT: p.cfg.Tools.JWT, Guide: p.cfg.Tools.Guide, Policy: p.cfg.Tools.Policy,
+		Guards: guards, Policies: p.policies, Articles: samples.ArticleActions(), Now: p.now,
 	}
 	if p.dev {
 		for _, a := range p.cfg.RegisteredAPIs() {

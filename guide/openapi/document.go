@@ -157,8 +157,7 @@ func target(n *yaml.Node) *yaml.Node {
 // encode writes a node as JSON, in its own order.
 func encode(out *bytes.Buffer, n *yaml.Node, words *strings.Replacer) error {
 	n = target(n)
-	switch n.Kind {
-	case yaml.MappingNode:
+	if n.Kind == yaml.MappingNode {
 		return list(out, "{", "}", len(n.Content)/2, func(i int) error {
 			if err := scalar(out, n.Content[2*i].Value); err != nil {
 				return err
@@ -166,7 +165,8 @@ func encode(out *bytes.Buffer, n *yaml.Node, words *strings.Replacer) error {
 			out.WriteByte(':')
 			return encode(out, n.Content[2*i+1], words)
 		})
-	case yaml.SequenceNode:
+	}
+	if n.Kind == yaml.SequenceNode {
 		return list(out, "[", "]", len(n.Content), func(i int) error { return encode(out, n.Content[i], words) })
 	}
 	var value any
