@@ -161,20 +161,38 @@ func (b book) roles() pages.GuideRow {
 		Text: []string{
 			"A person has roles, a role has permissions, a route asks for one of them. Viewers read, editors write, admins do everything. It answers most questions with one look, and people understand it.",
 		},
-		Tries: b.where("GET", "/reports",
-			pages.Try{Label: "For everybody who is signed in.", Line: "curl " + b.Issuer + "/reports" + withToken, Status: 200}),
-		Later: !b.answers("GET", "/reports"),
+		Tries: slices.Concat(
+			b.where("GET", "/reports",
+				pages.Try{Label: "For everybody who is signed in.", Line: "curl " + b.Issuer + "/reports" + withToken, Status: 200, Shows: "The `reports`."}),
+			b.where("POST", "/articles",
+				pages.Try{Label: "For editors and admins; alice is an editor.", Line: "curl -i " + b.Issuer + "/articles" + withToken + asJSON + draftJSON, Status: 201, Shows: "The article, with its `author`."}),
+			b.where("DELETE", "/users/:id",
+				pages.Try{Label: "For admins.", Line: "curl -i -X DELETE " + b.Issuer + "/users/somebody" + withToken, Status: 403, Shows: "It names the role `admin`."})),
+		Later: !b.answers("GET", "/reports") && !b.answers("POST", "/articles"),
 	}
 }
 
+// draftJSON is an article.
+const draftJSON = ` -d '{"title":"A draft","body":""}'`
+
 func (b book) policies() pages.GuideRow {
+	article := b.Issuer + "/articles/$ARTICLE" + withToken
 	return pages.GuideRow{
 		ID: "abac", Title: "Policies (ABAC)", Send: "any proof of who you are", Answer: "404 before 403",
 		Text: []string{
-			"Where a role is too coarse: the author may edit their own article, an admin any; nobody deletes what is published, but an admin. A policy looks at the person, the thing and the situation.",
-			"What you may not even know of is not there: 404 comes before 403.",
+			"Where a role is too coarse: the author may edit their own article, an admin any; what is published only an admin deletes. A policy looks at the person, the thing and the situation.",
+			"What is not there is answered with 404, whoever asks; only then comes the question of who may, and 403.",
 		},
-		Tries: b.where("GET", "/tools/policy", pages.Try{Label: "Ask for a decision, and why", URL: "/tools/policy"}),
+		Tries: slices.Concat(
+			b.where("GET", "/tools/policy", pages.Try{Label: "Ask for a decision, and why", URL: "/tools/policy"}),
+			b.where("PUT", "/articles/:id",
+				pages.Try{Label: "Write an article and keep its id.", Line: "ARTICLE=$(curl -s " + b.Issuer + "/articles" + withToken + asJSON + draftJSON + field("id")},
+				pages.Try{
+					Label: "Its author may edit it.", Status: 200, Shows: "The next version.",
+					Line: "curl -X PUT " + article + asJSON + ` -d '{"title":"No draft any more","body":"","published":true,"v":1}'`,
+				},
+				pages.Try{Label: "Once published, its author may not delete it.", Line: "curl -i -X DELETE " + article, Status: 403, Shows: "The answer of a policy, not of a role."},
+				pages.Try{Label: "One that is not there.", Line: "curl -i -X DELETE " + b.Issuer + "/articles/nowhere" + withToken, Status: 404, Shows: "Not there comes before not allowed."})),
 		Later: !b.answers("PUT", "/articles/:id"),
 	}
 }

@@ -77,6 +77,26 @@ const pages = {
     await page.goto(`${s.broker.issuer}/end_session`);
     await page.locator('#signout-confirm').waitFor();
   },
+  'guide': (page) => page.goto(`${s.broker.issuer}/guide`),
+  'decoder': async (page) => {
+    await page.goto(`${s.broker.issuer}/tools/jwt`);
+    await page.locator('#decoder').waitFor();
+  },
+  'decoder with a token': async (page) => {
+    await pages.decoder(page);
+    await page.locator('#token-example').click();
+    await page.locator('#verdict[data-level=good]').waitFor();
+  },
+  'decoder with findings': async (page) => {
+    await pages['decoder with a token'](page);
+    const [head, , signature] = (await page.locator('#token').inputValue()).split('.');
+    const claims = Buffer.from(JSON.stringify({ exp: 1_700_000_000_000, aud: ['a', 'b'], realm_access: { roles: ['x'] } })).toString('base64url');
+    await page.locator('#token').fill(JSON.stringify({ access_token: `${head}.${claims}.${signature}`, id_token: `${head}.e30.` }));
+    await page.locator('#findings [data-level=error]').first().waitFor();
+    await page.locator('#keys').fill('a secret');
+    await page.locator('#encoding').waitFor();
+    await page.locator('#known summary').click();
+  },
   'signed out': async (page) => {
     await pages['sign-out'](page);
     await page.locator('#signout-confirm').click();

@@ -163,7 +163,7 @@ function wanted() {
 
 function showCheck() {
   const want = wanted();
-  write(byId("snippet"), snippet(byId("language").value, want, `${want.issuer.replace(/\/$/, "")}/jwks`));
+  write(byId("snippet"), snippet(byId("language").value, want, want.issuer === issuer));
   if (token.kind !== "jws" && token.kind !== "jwe") {
     write(byId("check-verdict"), "Paste a token first.");
     return showChecks([]);

@@ -1,27 +1,30 @@
 // The check of the page as code: Go with package verify, JavaScript with jose, Python with PyJWT.
 
-/** `want` as in check.js; `jwks` is where the issuer's keys are. */
-export function snippet(language, want, jwks) {
-  return { go, js, python }[language](want, jwks);
+/** `want` as in check.js; `own` says that the issuer is this broker, whose revocations package verify can follow. */
+export function snippet(language, want, own) {
+  return { go, js, python }[language](want, `${want.issuer.replace(/\/$/, "")}/jwks`, own);
 }
 
 const quoted = (text) => JSON.stringify(text);
 const list = (names) => names.map(quoted).join(", ");
 
-function go(want, jwks) {
+function go(want, jwks, own) {
   const types = want.types.includes("jwt") ? "\n\tAllowedTypes: []string{\"at+jwt\", \"JWT\"}," : "";
   let handler = "handler";
   if (want.roles.length) handler = `verify.RequireRoles(${list(want.roles)})(${handler})`;
   if (want.scopes.length) handler = `verify.RequireScope(${list(want.scopes)})(${handler})`;
-  return `keys, err := verify.Remote(${quoted(jwks)}, verify.RemoteOptions{})
+  const [keys, from, more, run] = own
+    ? [`issuer, err := verify.Discover(ctx, ${quoted(want.issuer)}, verify.DiscoverOptions{})`, "issuer.Keys", "\n\tRevocations: issuer.Revocations(),", "go issuer.Run(ctx)\n"]
+    : [`keys, err := verify.Remote(${quoted(jwks)}, verify.RemoteOptions{})`, "keys", "", ""];
+  return `${keys}
 // …
 v, err := verify.New(verify.Config{
-	Issuer:   ${quoted(want.issuer)},
+	Issuer: ${quoted(want.issuer)},
 	Audience: ${quoted(want.audience)},
-	Keys:     keys,${types}
+	Keys: ${from},${more}${types}
 })
 // …
-http.Handle("/", v.Middleware(${handler}))`;
+${run}http.Handle("/", v.Middleware(${handler}))`;
 }
 
 function js(want, jwks) {
