@@ -38,7 +38,9 @@ const (
 )
 
 // ArticleActions are what can be done to an article.
-func ArticleActions() []access.Action { return []access.Action{readArticle, editArticle, deleteArticle} }
+func ArticleActions() []access.Action {
+	return []access.Action{readArticle, editArticle, deleteArticle}
+}
 
 // ArticleSource tells policies about stored articles.
 type ArticleSource struct{ Store articles.Store }

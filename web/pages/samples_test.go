@@ -31,6 +31,16 @@ func empties() []sample {
 		{"return", pages.Return{}, []string{"return-stay"}},
 		{"error", pages.Error{}, []string{"error-title", "error-code", "error-action"}},
 		{"jwt", pages.JWT{}, []string{"decoder", "verdict", "token", "token-example", "token-clear", "decoded", "keys", "verify", "check-verdict"}},
+		{"policy", pages.Policy{
+			Users: []pages.Choice{{Value: "alice", Label: "alice (editor)", Chosen: true}, {Value: "you", Label: "you (no role)"}}, Actions: []pages.Choice{{Value: "edit", Label: "edit"}},
+			Articles: []pages.Choice{{Value: "own-draft", Label: "an article"}}, Guide: true,
+			Answer: pages.PolicyAnswer{Allow: true, Sentence: "alice (editor) may edit an article.", RolesAllow: true, Roles: "The permission is there.", PoliciesAllow: true, Policies: "Allowed by article-edit-author."},
+			Presets: []pages.PolicyPreset{{
+				ID: "rbac", Name: "Roles", Text: "Each role permits some actions.", Policies: "permit (principal, action, resource);", Schema: "entity User;", Entities: "[]",
+				Principal: `User::"alice"`, Action: `Action::"read"`, Resource: `Document::"handbook"`, Context: "{}", Tests: "[]",
+			}},
+			Me: pages.PolicyPerson{ID: "usr_1", Name: "jo", Roles: []string{"viewer"}},
+		}, []string{"ask-form", "user", "action", "article", "answer", "playground", "guide-link", "policies", "principal", "result"}},
 		{"guide", pages.Guide{}, []string{"difference", "methods", "needs", "sheet", "setup"}},
 	}
 }
