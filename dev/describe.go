@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -79,7 +80,9 @@ type Banner struct {
 	Description
 	Version string
 	Data    string // the folder
-	Color   bool
+	// Pages are paths that explain, below the issuer.
+	Pages []string
+	Color bool
 }
 
 // WriteTo writes the lines.
@@ -100,8 +103,19 @@ func (b Banner) WriteTo(w io.Writer) (int64, error) {
 		"operators    " + b.OpsURL + "/metrics",
 		"your app     add it to broker.yaml, or: broker client create web --redirect http://localhost:5173/callback" + b.dataFlag(),
 	}
+	if len(b.Pages) > 0 {
+		lines = slices.Insert(lines, len(lines)-1, "learn        "+b.learn())
+	}
 	n, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
 	return int64(n), err
+}
+
+func (b Banner) learn() string {
+	var out []string
+	for _, p := range b.Pages {
+		out = append(out, b.Issuer+p)
+	}
+	return strings.Join(out, "   ")
 }
 
 // dataFlag names the folder to the other verbs where they would not find it.

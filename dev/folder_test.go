@@ -163,7 +163,7 @@ func TestDescription(t *testing.T) {
 }
 
 func TestBanner(t *testing.T) {
-	b := dev.Banner{Version: "1.2.3", Data: "/var/my dev", Description: dev.Description{
+	b := dev.Banner{Version: "1.2.3", Data: "/var/my dev", Pages: []string{"/guide", "/tools/jwt"}, Description: dev.Description{
 		Issuer: "http://localhost:8080", DemoURL: "http://127.0.0.1:8081", OpsURL: "http://127.0.0.1:8084",
 		Upstreams: map[string]string{"github": "http://127.0.0.1:8082", "google": dev.Real},
 		Users:     []dev.Account{{Username: "alice", Password: "7q", Roles: []string{"editor"}}, {Username: "bob", Password: "xr", Roles: []string{"viewer"}}},
@@ -173,6 +173,7 @@ open this    http://127.0.0.1:8081   the demo app: click "Sign in with GitHub"
 sign in as   alice 7q (editor)   bob xr (viewer)
 upstreams    github=local google=real   (real: BROKER_PROVIDERS__GITHUB__CLIENT_ID=… _CLIENT_SECRET_FILE=…)
 operators    http://127.0.0.1:8084/metrics
+learn        http://localhost:8080/guide   http://localhost:8080/tools/jwt
 your app     add it to broker.yaml, or: broker client create web --redirect http://localhost:5173/callback --data '/var/my dev'
 `
 	var plain, colored strings.Builder

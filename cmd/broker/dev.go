@@ -483,8 +483,22 @@ func (r *devRun) announce(ctx context.Context) error {
 	if err := r.folder.Publish(r.about); err != nil {
 		return err
 	}
-	_, err := dev.Banner{Description: r.about, Version: version, Data: r.folder.Path(), Color: colored(r.out, r.environ)}.WriteTo(r.out)
+	_, err := dev.Banner{Description: r.about, Version: version, Data: r.folder.Path(), Pages: r.pages(), Color: colored(r.out, r.environ)}.WriteTo(r.out)
 	return err
+}
+
+// pages are those that explain and are switched on.
+func (r *devRun) pages() []string {
+	var out []string
+	for _, p := range []struct {
+		on   bool
+		path string
+	}{{r.cfg.Tools.Guide, "/guide"}, {r.cfg.Tools.Docs, "/docs"}, {r.cfg.Tools.JWT, "/tools/jwt"}} {
+		if p.on {
+			out = append(out, p.path)
+		}
+	}
+	return out
 }
 
 // answers returns once an address answers 200.

@@ -439,6 +439,20 @@ scenario('an example, and back to nothing', s, {}, async ({ page }) => {
   assert.equal(await page.evaluate(() => document.activeElement.id), 'token');
 });
 
+scenario('an example where the broker gives none is made in the browser, with its key', s, {}, async ({ page }) => {
+  await page.route('**/tools/jwt', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replace(/data-sample="[^"]*"/, 'data-sample=""') });
+  });
+  await open(page);
+  await page.locator('#token-example').click();
+  await says(page, 'Valid: the signature matches');
+  assert.match(await page.locator('#keys').inputValue(), /made-in-this-browser/);
+  await page.locator('#api-issuer').fill('urn:example:issuer');
+  await page.locator('#api-audience').fill('urn:example:orders');
+  await page.locator('#check-verdict', { hasText: 'The API takes it.' }).waitFor();
+});
+
 scenario('on a phone the verdict stands above the token', s, { viewport: phone }, async ({ page }) => {
   const { access_token: token } = await mint(s.broker, 'alice');
   await open(page);
