@@ -122,8 +122,7 @@ func closeObjects(node any, part bool) {
 
 // at follows a pointer and the references on its way; the pointer that is returned has none.
 func (d *described) at(pointer string) (string, map[string]any) {
-	node, _ := d.doc, 0
-	where := ""
+	node, where := d.doc, ""
 	for _, name := range strings.Split(pointer, "/")[1:] {
 		plain, _ := url.PathUnescape(name)
 		plain = strings.NewReplacer("~1", "/", "~0", "~").Replace(plain)
@@ -140,17 +139,24 @@ func (d *described) at(pointer string) (string, map[string]any) {
 }
 
 func (d *described) validate(pointer string, value any) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s, ok := d.schemas[pointer]
-	if !ok {
-		var err error
-		if s, err = d.compiler.Compile(documentURL + "#" + pointer); err != nil {
-			return err
-		}
-		d.schemas[pointer] = s
+	s, err := d.schema(pointer)
+	if err != nil {
+		return err
 	}
 	return s.Validate(value)
+}
+
+func (d *described) schema(pointer string) (*jsonschema.Schema, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s, ok := d.schemas[pointer]; ok {
+		return s, nil
+	}
+	s, err := d.compiler.Compile(documentURL + "#" + pointer)
+	if err == nil {
+		d.schemas[pointer] = s
+	}
+	return s, err
 }
 
 // find returns the operation that answers a path below the issuer's.
