@@ -127,7 +127,14 @@ func (m *Manager) Load(ctx context.Context, cookie secret.Value) (Session, error
 		return Session{}, err
 	}
 	now := m.now()
-	if !secret.Equal(s.SecretHash, secret.Value(key)) || !s.Live(now) || m.o.Fence.SessionRevoked(id) || s.Ver < m.o.Fence.UserEpoch(s.UserID) {
+	if !secret.Equal(s.SecretHash, secret.Value(key)) || m.o.Fence.SessionRevoked(id) || s.Ver < m.o.Fence.UserEpoch(s.UserID) {
+		return Session{}, required()
+	}
+	if !s.Live(now) {
+		// Buried, so that a clock that is set back does not revive it.
+		if err := m.o.Store.DeleteSession(ctx, id); err != nil {
+			return Session{}, err
+		}
 		return Session{}, required()
 	}
 	// The end is written at most once in a twentieth of the lifetime, so that reading pages costs no writes.

@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
 	"example.com/broker/config"
+	"example.com/broker/internal/fault"
+	"example.com/broker/users"
 )
 
 // register makes an account by the form, as anybody can, and returns the browser that is signed in to it.
@@ -185,6 +188,29 @@ func attacksOnLinking() []attack {
 			}
 			if len(subjects) != 1 {
 				t.Errorf("one person became %v", subjects)
+			}
+		}},
+		{ID: "G09", Kind: "C", Rule: "one identity that twenty users link at once is linked by one", Here: needsStore, Run: func(t *testing.T, w *world) {
+			ids := make([]string, 20)
+			for i := range ids {
+				u, err := w.users.Create(t.Context(), users.NewUser{Email: fmt.Sprintf("linker%d-%d@example.net", i, w.people.Add(1)), EmailVerified: true, Claimable: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids[i] = u.ID
+			}
+			identity := users.Identity{Provider: "github", Namespace: "local:github", Subject: fmt.Sprintf("raced-%d", w.people.Add(1))}
+			won := 0
+			for _, err := range raceOf(20, func(i int) error { _, err := w.users.Link(t.Context(), ids[i], identity); return err }) {
+				switch {
+				case err == nil:
+					won++
+				case !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.Unavailable):
+					t.Error(err)
+				}
+			}
+			if won != 1 {
+				t.Errorf("%d users linked it, want 1", won)
 			}
 		}},
 		{ID: "G11", Kind: "T", Rule: "what an upstream says about roles, ids and status is not believed", Run: func(t *testing.T, w *world) {

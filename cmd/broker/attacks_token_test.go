@@ -381,7 +381,10 @@ func attacksOnTokens() []attack {
 			if len(published) < 3 {
 				t.Errorf("the new key is not published: %v", published)
 			}
-			w.clock.advance(16 * time.Minute)
+			w.clock.advance(14 * time.Minute)
+			w.poll()
+			last := s.app.refresh(again.str("refresh_token")).str("access_token")
+			w.clock.advance(2 * time.Minute)
 			w.poll()
 			turned := w.signIn("spa", "")
 			fresh := header(t, turned.access())["kid"].(string)
@@ -389,7 +392,10 @@ func attacksOnTokens() []attack {
 				t.Errorf("after the wait %s signs, which was not published before", fresh)
 			}
 			w.alive("a token of the new key", turned.access())
-			// One that the old key signed shortly before it was retired.
+			if header(t, last)["kid"] != old {
+				t.Errorf("the new key signed a minute too early")
+			}
+			w.alive("a token that the old key signed before it was retired", last)
 			if err := w.ring.RevokeKey(t.Context(), fresh); err != nil {
 				t.Fatal(err)
 			}
