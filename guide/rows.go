@@ -203,6 +203,6 @@ func (b book) itself() pages.GuideRow {
 		Text: []string{"You are reading it. Every line on it was run against a broker like this one before it was released."},
 		Tries: slices.Concat(
 			b.where("GET", "/docs", pages.Try{Label: "Every endpoint, to try in the browser", URL: "/docs"}),
-			b.where("GET", "/openapi.json", pages.Try{Label: "The same for machines.", Line: "curl " + b.Issuer + "/openapi.json", Status: 200, Shows: "An OpenAPI 3.1 document."})),
+			b.where("GET", "/openapi.json", pages.Try{Label: "Every endpoint, for machines.", Line: "curl " + b.Issuer + "/openapi.json", Status: 200, Shows: "An OpenAPI 3.1 document."})),
 	}
 }

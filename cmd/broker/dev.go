@@ -204,6 +204,9 @@ func (r *devRun) configure() error {
 		c.Store.Mongo.Database = devDatabase
 	}
 	c.Keys.Encryption, c.TrustedProxies = []string{r.folder.EncryptionKey()}, nil
+	if r.sources.Of("api_keys.query") == "default" {
+		c.APIKeys.Query = true
+	}
 	if r.sources.Of("revocation.feed") == "default" {
 		c.Revocation.Feed = config.FeedAnyone
 	}
