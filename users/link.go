@@ -110,7 +110,7 @@ func roomFor(u User) error {
 }
 
 // Unlink takes a way in from a user: the linked identity with this key, or the password where it is the key of the login name. One
-// write requires that another usable way stays, so that two at once cannot take the last two. Taking the password raises the epoch.
+// write requires that another usable way stays, so that two at once cannot take the last two. Taking the password raises the epoch; what mapping rules gave by the identity goes with it.
 //
 // fault.Conflict "last_method"; fault.NotFound "method_unknown" or "user_unknown".
 func (s *Service) Unlink(ctx context.Context, userID, key string) (User, error) {
@@ -119,8 +119,12 @@ func (s *Service) Unlink(ctx context.Context, userID, key string) (User, error) 
 		i := slices.IndexFunc(u.Identities, func(l Linked) bool { return l.Key() == key })
 		switch {
 		case i >= 0:
+			provider := u.Identities[i].Provider
 			u.Identities = slices.Delete(u.Identities, i, i+1)
 			w.drop = []Claim{{ClaimIdentity, key}}
+			if s.unmap(u, provider) {
+				w.raise = raiseVersion
+			}
 		case u.Password != "" && u.Username != "" && usernameClaim(u.Username).Key == key:
 			u.Password = ""
 			w.raise = raiseEpoch

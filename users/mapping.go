@@ -51,6 +51,16 @@ func (s *Service) remap(ctx context.Context, u User, id Identity) (User, error) 
 	return next, nil
 }
 
+// unmap takes the grants that rules gave by a provider through which the user cannot come any more, and reports whether there were some.
+func (s *Service) unmap(u *User, provider string) bool {
+	if slices.ContainsFunc(u.Identities, func(l Linked) bool { return l.Provider == provider }) {
+		return false
+	}
+	had := len(u.Grants)
+	u.Grants = slices.DeleteFunc(u.Grants, func(g rbac.Grant) bool { return g.Source == rbac.Mapping && g.Provider == provider })
+	return len(u.Grants) < had
+}
+
 // without returns what is in list and not in other.
 func without(list, other []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
