@@ -132,7 +132,7 @@ func (c idClaims) MarshalJSON() ([]byte, error) {
 
 // about returns the claims about a user whose value is known, by scope (OpenID Connect Core §5.1, §5.4). The broker keeps no address
 // and no telephone number, so the scopes `address` and `phone` are granted and yield nothing, as §5.4 allows.
-func about(u users.User, now time.Time) map[string]map[string]any {
+func (i *Issuer) about(u users.User, now time.Time) map[string]map[string]any {
 	profile, email := map[string]any{}, map[string]any{}
 	for name, text := range map[string]string{"name": u.Name, "preferred_username": u.Username, "picture": u.Picture} {
 		if text != "" {
@@ -146,7 +146,7 @@ func about(u users.User, now time.Time) map[string]map[string]any {
 		email["email"], email["email_verified"] = u.Email, u.EmailVerified
 	}
 	return map[string]map[string]any{
-		oauth.ScopeProfile: profile, oauth.ScopeEmail: email, oauth.ScopeRoles: {"roles": u.Roles(now)},
+		oauth.ScopeProfile: profile, oauth.ScopeEmail: email, oauth.ScopeRoles: {"roles": i.roles(u, now)},
 	}
 }
 
@@ -166,7 +166,7 @@ func requested(known map[string]map[string]any, asked map[string]Asked) map[stri
 // inIDToken returns the claims about a user for an ID token. Every flow here yields an access token too, so those of a scope are left
 // to userinfo (OpenID Connect Core §5.4), except for the roles.
 func (i *Issuer) inIDToken(u users.User, scopes oauth.Scopes, asked *ClaimsRequest, now time.Time) map[string]any {
-	known := about(u, now)
+	known := i.about(u, now)
 	out := requested(known, asked.IDToken)
 	if scopes.Has(oauth.ScopeRoles) {
 		maps.Copy(out, known[oauth.ScopeRoles])
@@ -177,7 +177,7 @@ func (i *Issuer) inIDToken(u users.User, scopes oauth.Scopes, asked *ClaimsReque
 // UserInfo returns the members of a userinfo answer (OpenID Connect Core §5.3.2): `sub`, and what the scopes and the request (nil for
 // none) ask for and is known.
 func (i *Issuer) UserInfo(u users.User, scopes oauth.Scopes, asked *ClaimsRequest) map[string]any {
-	known := about(u, i.o.Now())
+	known := i.about(u, i.o.Now())
 	out := map[string]any{}
 	if asked != nil {
 		out = requested(known, asked.UserInfo)

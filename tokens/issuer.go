@@ -18,6 +18,7 @@ import (
 	"example.com/broker/internal/secret"
 	"example.com/broker/keys"
 	"example.com/broker/oauth"
+	"example.com/broker/rbac"
 	"example.com/broker/users"
 )
 
@@ -41,6 +42,8 @@ type IssuerOptions struct {
 	Now  func() time.Time
 	// AccessLife is the lifetime of access tokens for APIs that set none, IDLife that of ID tokens; 0 means the defaults. Whole seconds.
 	AccessLife, IDLife time.Duration
+	// Role reports whether there is a role of the name; nil means the ones every installation has.
+	Role func(name string) bool
 	// Allowed records access tokens, in allowlist mode; nil otherwise.
 	Allowed AllowStore
 }
@@ -52,6 +55,9 @@ type Issuer struct{ o IssuerOptions }
 func NewIssuer(o IssuerOptions) (*Issuer, error) {
 	o.AccessLife = cmp.Or(o.AccessLife, DefaultAccessLife)
 	o.IDLife = cmp.Or(o.IDLife, DefaultIDLife)
+	if o.Role == nil {
+		o.Role = rbac.BuiltIn
+	}
 	var faults []error
 	if o.URL == "" || o.Ring == nil || o.Now == nil {
 		faults = append(faults, errors.New("issuer, key ring and clock are required"))
@@ -108,7 +114,7 @@ func (i *Issuer) AccessToken(ctx context.Context, r AccessRequest) (Access, erro
 		if u.ID == r.ClientID {
 			return Access{}, fault.New(fault.Conflict, "subject_ambiguous", "user and client share the id %q", u.ID)
 		}
-		c.ofUser(u, now, r.API)
+		i.ofUser(&c, u, now, r.API)
 	}
 	if g := r.Grant; g != nil {
 		c.GrantID, c.SessionID = g.ID, g.ID
@@ -131,15 +137,20 @@ func (i *Issuer) AccessToken(ctx context.Context, r AccessRequest) (Access, erro
 	return a, nil
 }
 
-func (c *accessClaims) ofUser(u *users.User, now time.Time, api clients.API) {
+func (i *Issuer) ofUser(c *accessClaims, u *users.User, now time.Time, api clients.API) {
 	c.Subject, c.Version = u.ID, &u.Ver
-	c.Roles = u.Roles(now)
+	c.Roles = i.roles(*u, now)
 	if api.Roles != nil {
 		c.Roles = slices.DeleteFunc(c.Roles, func(role string) bool { return !slices.Contains(api.Roles, role) })
 	}
 	if u.Email != "" {
 		c.Email, c.EmailVerified = u.Email, &u.EmailVerified
 	}
+}
+
+// roles are those in force that there still are: an API must not go by the name of one that was taken away.
+func (i *Issuer) roles(u users.User, now time.Time) []string {
+	return slices.DeleteFunc(u.Roles(now), func(role string) bool { return !i.o.Role(role) })
 }
 
 // IDRequest is what an ID token is to say.

@@ -292,7 +292,8 @@ func (p *program) buildTokens(context.Context) error {
 		return err
 	}
 	p.tokens, err = tokens.NewIssuer(tokens.IssuerOptions{
-		URL: p.cfg.Issuer, Ring: p.ring, Now: p.now, AccessLife: p.cfg.Tokens.AccessTTL, Allowed: allowed,
+		Role: p.roles.Known,
+		URL:  p.cfg.Issuer, Ring: p.ring, Now: p.now, AccessLife: p.cfg.Tokens.AccessTTL, Allowed: allowed,
 	})
 	if err != nil {
 		return err
