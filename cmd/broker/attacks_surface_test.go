@@ -220,10 +220,13 @@ func attacksOnTheSurface() []attack {
 					t.Errorf("%s answered %d to 70 KB", path, r.StatusCode)
 				}
 				// Without a length the limit holds as well.
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.issuer+path, io.MultiReader(strings.NewReader(large.Encode())))
+				body := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(large.Encode())), nil }
+				chunks, _ := body()
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.issuer+path, chunks)
 				if err != nil {
 					t.Fatal(err)
 				}
+				req.GetBody = body // the answer before this one may have closed the connection
 				req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 				resp, err := w.transport.RoundTrip(req)
 				if err != nil {
