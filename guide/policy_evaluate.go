@@ -138,7 +138,7 @@ func (d draft) evaluate(live *abac.Engine, now func() time.Time) evaluation {
 	engine, err := abac.Compile(set)
 	var problems []flaw
 	if err != nil {
-		problems = append(problems, compileFlaws(err)...)
+		problems = append(problems, d.compileFlaws(err)...)
 	}
 	r, more := d.run()
 	tests, wrong := d.tests()
@@ -397,10 +397,9 @@ func (r *run) tests(e *abac.Engine, cases []testCase) []outcome {
 }
 
 // compileFlaws finds the places in what package abac says.
-func compileFlaws(err error) []flaw {
-	pane := "policies"
+func (d draft) compileFlaws(err error) []flaw {
 	if fault.CodeOf(err) == "schema_invalid" {
-		pane = "schema"
+		return locate("schema", d.Schema, messageOf(err))
 	}
-	return locate(pane, messageOf(err))
+	return locate("policies", d.Policies, messageOf(err))
 }

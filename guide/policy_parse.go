@@ -250,11 +250,13 @@ func (d draft) tests() ([]testCase, []flaw) {
 var (
 	inputPlace = regexp.MustCompile(`<input>:(\d+):(\d+):? ?`)
 	linePlace  = regexp.MustCompile(`^policy policies, line (\d+): `)
+	foundWord  = regexp.MustCompile(`^".*": exact got (\S*) want (\S+)$`)
+	brokenTerm = regexp.MustCompile(`^(".*"): invalid primary$`)
 	ownNames   = strings.NewReplacer("policy policies: ", "", "parser error: ", "", "parse error at ", "", "The schema of playground: ", "")
 )
 
 // locate takes the places out of a message, one problem a line.
-func locate(pane, message string) []flaw {
+func locate(pane, source, message string) []flaw {
 	var out []flaw
 	for _, text := range strings.Split(message, "\n") {
 		f := flaw{Pane: pane}
@@ -271,11 +273,37 @@ func locate(pane, message string) []flaw {
 			text = inputPlace.ReplaceAllString(text, "")
 		}
 		if text = ownNames.Replace(text); text != "" {
-			f.Text = sentence(strings.TrimSuffix(text, "."))
+			f.say(source, strings.TrimSuffix(text, "."))
 			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// say takes over the words of the parser in better ones. It names the word that it did not expect, and the place behind that.
+func (f *flaw) say(source, text string) {
+	if m := brokenTerm.FindStringSubmatch(text); m != nil {
+		text = "an expression is missing or broken before " + m[1]
+	}
+	m := foundWord.FindStringSubmatch(text)
+	if m == nil {
+		f.Text = sentence(text)
+		return
+	}
+	if m[1] == "" {
+		f.Text = "Expected " + m[2] + ", found the end."
+		return
+	}
+	f.Text = fmt.Sprintf("Expected %s, found %s.", m[2], m[1])
+	lines := strings.Split(source, "\n")
+	if f.Line < 1 || f.Line > len(lines) {
+		return
+	}
+	line := []rune(lines[f.Line-1])
+	before := string(line[:min(max(f.Column-1, 0), len(line))])
+	if at := strings.LastIndex(before, m[1]); at >= 0 {
+		f.Column = 1 + len([]rune(before[:at]))
+	}
 }
 
 // messageOf is the text for people, without the code.

@@ -60,7 +60,7 @@ func TestWhatIsWrongHasAPlace(t *testing.T) {
 		says         string
 		edit         func(*draft)
 	}{
-		{"a word that is none", "policies", 2, 3, "want principal", func(d *draft) { d.Policies = "permit (\n  somebody, action, resource);" }},
+		{"a word that is none", "policies", 2, 3, "Expected principal, found somebody.", func(d *draft) { d.Policies = "permit (\n  somebody, action, resource);" }},
 		{"text that goes on", "policies", 1, 42, "not terminated", func(d *draft) { d.Policies = `permit(principal,action,resource) when { "abc };` }},
 		{"an action the schema does not know", "policies", 3, 1, "unrecognized action", func(d *draft) { d.Policies = "\n\nforbid (principal, action == Action::\"nix\", resource);" }},
 		{"an attribute the schema does not know", "policies", 1, 1, "colour", func(d *draft) { d.Policies = "permit (principal, action, resource) when { resource.colour == 1 };" }},
@@ -88,7 +88,7 @@ func TestWhatIsWrongHasAPlace(t *testing.T) {
 			continue
 		}
 		first := got.Problems[0]
-		if first.Pane != c.pane || first.Line != c.line || c.column > 0 && first.Column < 1 || !strings.Contains(first.Text, c.says) {
+		if first.Pane != c.pane || first.Line != c.line || c.column > 0 && first.Column != c.column || !strings.Contains(first.Text, c.says) {
 			t.Errorf("%s: got %+v, want %s %d:%d %q", c.rule, first, c.pane, c.line, c.column, c.says)
 		}
 		if strings.Contains(first.Text, "<input>") || strings.HasSuffix(first.Text, "..") {

@@ -45,7 +45,7 @@ export function showProblems(problems) {
     const own = problems.filter((p) => p.pane === pane), box = fieldOf(pane);
     byId(`${pane}-problems`).replaceChildren(...own.map((p) => {
       const words = element("li", {});
-      if (p.line) words.append(element("button", { type: "button", className: "small", textContent: `${p.line}:${p.column}`, ariaLabel: `${pane}, line ${p.line}, column ${p.column}`, onclick: () => goTo(pane, p.line, p.column) }), " ");
+      if (p.line) words.append(element("button", { type: "button", className: "small", textContent: `${p.line}:${p.column}`, title: `Line ${p.line}, column ${p.column}`, onclick: () => goTo(pane, p.line, p.column) }), " ");
       words.append(p.text);
       return words;
     }));

@@ -210,6 +210,8 @@ byId("ask-form").addEventListener("submit", (event) => {
 window.addEventListener("hashchange", () => { if (takeFragment()) evaluate(); });
 
 byId("playground").hidden = false;
+// Wide tables scroll, also by the keyboard.
+for (const [id, label] of [["matrix", "Matrix"], ["live-grid", "Compared with live"]]) Object.assign(byId(id).parentElement, { tabIndex: 0, role: "region", ariaLabel: label });
 if (matchMedia("(max-width: 60rem)").matches) for (const fold of document.querySelectorAll("[data-folds]")) fold.open = false;
 set(preset(byId("preset").value));
 takeFragment();
