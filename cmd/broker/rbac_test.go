@@ -17,6 +17,15 @@ import (
 	"example.com/broker/web"
 )
 
+// attacksOnRoles are those on who may do what, and on the API of those who run the broker.
+func attacksOnRoles() []attack {
+	return []attack{
+		{ID: "K01", Kind: "T", Rule: "every route of the router refuses whoever may not", Here: needsClock, Alone: alone, Run: everyRouteRefusesWhoMayNot},
+		{ID: "K06", Kind: "T", Rule: "no inheritance, no unknown role, no reserved claim is saved", Alone: alone, Run: rulesAreTriedAndSaved},
+		{ID: "K10", Kind: "T", Rule: "lists take no forged cursor and show no secret", Alone: alone, Run: adminListsGiveNothingAway},
+	}
+}
+
 // Row 10: reports for anyone signed in, articles for editors and admins, users deleted by admins; 403 says which roles would do.
 func TestWhatEachRoleMayDo(t *testing.T) {
 	onEveryBroker(t, func(t *testing.T, w *world) {
@@ -236,177 +245,171 @@ func TestAMappedAdminIsNotTheLastOne(t *testing.T) {
 	})
 }
 
-// A dry run tells what would come out, and stores nothing; what makes no sense is refused when it is saved.
-func TestRulesAreTriedAndSaved(t *testing.T) {
-	onEveryBroker(t, func(t *testing.T, w *world) {
-		admin := w.writer("ada", "admin")
-		rule := func(edit map[string]any) map[string]any {
-			r := map[string]any{"id": "one", "claim": "realm_access.roles", "op": "in", "values": []string{"writers"}, "roles": []string{"editor"}}
-			for k, v := range edit {
-				r[k] = v
-			}
-			return r
+// rulesAreTriedAndSaved: a dry run tells what would come out, and stores nothing; what makes no sense is refused when it is saved.
+func rulesAreTriedAndSaved(t *testing.T, w *world) {
+	admin := w.writer("ada", "admin")
+	rule := func(edit map[string]any) map[string]any {
+		r := map[string]any{"id": "one", "claim": "realm_access.roles", "op": "in", "values": []string{"writers"}, "roles": []string{"editor"}}
+		for k, v := range edit {
+			r[k] = v
 		}
-		r := admin.ask("POST", "/admin/api/mapping-rules/dry-run", map[string]any{
-			"provider": "corp", "claims": map[string]any{"realm_access": map[string]any{"roles": []string{"readers", "writers"}}},
-			"rules": []any{rule(nil), rule(map[string]any{"id": "two", "claim": "groups"})}, "unasked": map[string]string{"groups": "timeout"},
-		})
+		return r
+	}
+	r := admin.ask("POST", "/admin/api/mapping-rules/dry-run", map[string]any{
+		"provider": "corp", "claims": map[string]any{"realm_access": map[string]any{"roles": []string{"readers", "writers"}}},
+		"rules": []any{rule(nil), rule(map[string]any{"id": "two", "claim": "groups"})}, "unasked": map[string]string{"groups": "timeout"},
+	})
+	r.is(t, 200, "")
+	steps, _ := r.json["steps"].([]any)
+	if fmt.Sprint(r.json["roles"]) != "[editor]" || len(steps) != 2 || steps[0].(map[string]any)["verdict"] != "matched" || steps[1].(map[string]any)["verdict"] != "unknown" {
+		t.Errorf("dry run: %s", r.raw)
+	}
+	if r := admin.ask("GET", "/admin/api/mapping-rules", nil); r.json["v"] != 0.0 {
+		t.Errorf("the dry run stored something: %s", r.raw)
+	}
+	for name, edit := range map[string]map[string]any{
+		"an unknown role": {"roles": []string{"emperor"}}, "no role": {"roles": []string{}}, "an operator nobody knows": {"op": "matches_regex"},
+		"no value": {"values": []string{}}, "an id with spaces": {"id": "a b"}, "an endless ttl": {"ttl": 1 << 40}, "an empty path": {"claim": "a..b"},
+		"sub": {"claim": "sub"}, "iss": {"claim": "iss"}, "aud": {"claim": "aud"}, "exp": {"claim": "exp"}, "roles": {"claim": "roles"},
+		"scope": {"claim": "scope"}, "client_id": {"claim": "client_id"},
+	} {
+		if r := admin.ask("PUT", "/admin/api/mapping-rules", map[string]any{"rules": []any{rule(edit)}}); r.StatusCode != 400 || r.str("code") != "rule_invalid" {
+			t.Errorf("%s: %d %s", name, r.StatusCode, r.raw)
+		}
+	}
+	admin.ask("PUT", "/admin/api/mapping-rules", map[string]any{"rules": []any{rule(nil), rule(nil)}}).is(t, 400, "rule_invalid")
+	admin.ask("PUT", "/admin/api/mapping-rules", map[string]any{"rules": []any{rule(nil)}}).is(t, 200, "")
+	admin.ask("PUT", "/admin/api/mapping-rules", map[string]any{"v": 7, "rules": []any{}}).is(t, 409, "rules_changed", admin.who.ID)
+	// There is no inheritance: a role that names another is no role.
+	for _, body := range []any{
+		map[string]any{"permissions": []string{"a:b"}, "inherits": []string{"admin"}}, map[string]any{"permissions": []string{"everything"}},
+		map[string]any{"permissions": slices.Repeat([]string{"a:b"}, 10000)},
+	} {
+		if r := admin.ask("PUT", "/admin/api/roles/odd", body); r.StatusCode != 400 {
+			t.Errorf("%.100v: %d %s", body, r.StatusCode, r.raw)
+		}
+	}
+}
+
+// adminListsGiveNothingAway: what lists may be asked, and what they never show.
+func adminListsGiveNothingAway(t *testing.T, w *world) {
+	admin := w.writer("ada", "admin")
+	for range 5 {
+		w.person("one")
+	}
+	for _, query := range []string{
+		"limit=1000000000", "limit=0", "limit=-1", "limit=ten", "cursor=forged", "cursor=" + url.QueryEscape("AAAA"), "sort=$where", "limit=1&limit=2",
+		"q=" + strings.Repeat("x", 101), "filter[password]=x", "$where=1",
+	} {
+		for _, list := range []string{"users", "clients", "audit"} {
+			if r := admin.ask("GET", "/admin/api/"+list+"?"+query, nil); r.StatusCode != 400 {
+				t.Errorf("%s?%.50s answered %d %.200s", list, query, r.StatusCode, r.raw)
+			}
+		}
+	}
+	seen, cursor := map[string]bool{}, ""
+	for {
+		r := admin.ask("GET", "/admin/api/users?limit=2&cursor="+url.QueryEscape(cursor), nil)
 		r.is(t, 200, "")
-		steps, _ := r.json["steps"].([]any)
-		if fmt.Sprint(r.json["roles"]) != "[editor]" || len(steps) != 2 || steps[0].(map[string]any)["verdict"] != "matched" || steps[1].(map[string]any)["verdict"] != "unknown" {
-			t.Errorf("dry run: %s", r.raw)
+		for _, u := range r.json["users"].([]any) {
+			seen[u.(map[string]any)["id"].(string)] = true
 		}
-		if r := admin.ask("GET", "/admin/api/mapping-rules", nil); r.json["v"] != 0.0 {
-			t.Errorf("the dry run stored something: %s", r.raw)
+		if cursor = r.str("next"); cursor == "" {
+			break
 		}
-		for name, edit := range map[string]map[string]any{
-			"an unknown role": {"roles": []string{"emperor"}}, "no role": {"roles": []string{}}, "an operator nobody knows": {"op": "matches_regex"},
-			"no value": {"values": []string{}}, "an id with spaces": {"id": "a b"}, "an endless ttl": {"ttl": 1 << 40}, "an empty path": {"claim": "a..b"},
-			"sub": {"claim": "sub"}, "iss": {"claim": "iss"}, "aud": {"claim": "aud"}, "exp": {"claim": "exp"}, "roles": {"claim": "roles"},
-			"scope": {"claim": "scope"}, "client_id": {"claim": "client_id"},
-		} {
-			if r := admin.ask("PUT", "/admin/api/mapping-rules", map[string]any{"rules": []any{rule(edit)}}); r.StatusCode != 400 || r.str("code") != "rule_invalid" {
-				t.Errorf("%s: %d %s", name, r.StatusCode, r.raw)
+		admin.ask("GET", "/admin/api/clients?cursor="+url.QueryEscape(cursor), nil).is(t, 400, "cursor_invalid")
+		admin.ask("GET", "/admin/api/users?q=x&cursor="+url.QueryEscape(cursor), nil).is(t, 400, "cursor_invalid")
+	}
+	if len(seen) < 6 {
+		t.Errorf("%d users on all pages, want 6", len(seen))
+	}
+	if r := admin.ask("GET", "/admin/api/users?q="+admin.who.Username, nil); len(r.json["users"].([]any)) != 1 {
+		t.Errorf("search: %s", r.raw)
+	}
+	secretive := admin.ask("POST", "/admin/api/clients", map[string]any{"client_id": "shop", "token_endpoint_auth_method": "client_secret_basic",
+		"grant_types": []string{"client_credentials"}})
+	secretive.is(t, 201, "")
+	for _, path := range []string{"/users", "/users/" + admin.who.ID, "/clients", "/clients/shop", "/apis", "/roles", "/mapping-rules", "/audit"} {
+		r := admin.ask("GET", "/admin/api"+path, nil)
+		r.is(t, 200, "")
+		for _, word := range []string{"$argon2", "secret_hash", "client_secret\"", secretive.str("client_secret"), upstreamKey, webSecret} {
+			if strings.Contains(r.raw, word) {
+				t.Errorf("%s shows %q: %.300s", path, word, r.raw)
 			}
 		}
-		admin.ask("PUT", "/admin/api/mapping-rules", map[string]any{"rules": []any{rule(nil), rule(nil)}}).is(t, 400, "rule_invalid")
-		admin.ask("PUT", "/admin/api/mapping-rules", map[string]any{"rules": []any{rule(nil)}}).is(t, 200, "")
-		admin.ask("PUT", "/admin/api/mapping-rules", map[string]any{"v": 7, "rules": []any{}}).is(t, 409, "rules_changed", admin.who.ID)
-		// There is no inheritance: a role that names another is no role.
-		for _, body := range []any{
-			map[string]any{"permissions": []string{"a:b"}, "inherits": []string{"admin"}}, map[string]any{"permissions": []string{"everything"}},
-			map[string]any{"permissions": slices.Repeat([]string{"a:b"}, 10000)},
-		} {
-			if r := admin.ask("PUT", "/admin/api/roles/odd", body); r.StatusCode != 400 {
-				t.Errorf("%.100v: %d %s", body, r.StatusCode, r.raw)
-			}
-		}
-	})
+	}
+	for _, body := range []string{
+		`{"client_id":"bad","token_endpoint_auth_method":"none","grant_types":["authorization_code"],"redirect_uris":["javascript:alert(1)"]}`,
+		`{"client_id":"bad","token_endpoint_auth_method":"none","grant_types":["authorization_code"],"redirect_uris":["https://*.example.com/"]}`,
+		`{"client_id":"bad","token_endpoint_auth_method":"none","grant_types":["authorization_code"],"redirect_uris":["https://a.example/#f"]}`,
+	} {
+		w.call("POST", "/admin/api/clients", "application/json", body, "Authorization", "Bearer "+admin.token).is(t, 400, "client_invalid")
+	}
+	admin.ask("PUT", "/admin/api/clients/spa", map[string]any{"token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code"}}).is(t, 409, "client_readonly")
 }
 
-// K10: what lists may be asked, and what they never show.
-func TestAdminLists(t *testing.T) {
-	onEveryBroker(t, func(t *testing.T, w *world) {
-		admin := w.writer("ada", "admin")
-		for range 5 {
-			w.person("one")
+// everyRouteRefusesWhoMayNot: every route of the router, asked by everybody who must not get in.
+func everyRouteRefusesWhoMayNot(t *testing.T, w *world) {
+	list, err := w.routes(http.NotFoundHandler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	viewer, editor, disabled, late := w.writer("vic", "viewer"), w.writer("eve", "editor"), w.writer("dis", "admin"), w.writer("late", "admin")
+	admin := w.writer("ada", "admin")
+	narrow := w.narrow(admin)
+	w.operator.disable(t, disabled.who.ID)
+	ask := func(r web.Route, header ...string) reply {
+		path := strings.NewReplacer(":id", "x", ":role", "viewer", ":name", "x", ":provider", "github", "*file", "x").Replace(r.Path)
+		kind, body := "", ""
+		if r.Method != http.MethodGet {
+			kind, body = "application/json", "{}"
 		}
-		for _, query := range []string{
-			"limit=1000000000", "limit=0", "limit=-1", "limit=ten", "cursor=forged", "cursor=" + url.QueryEscape("AAAA"), "sort=$where", "limit=1&limit=2",
-			"q=" + strings.Repeat("x", 101), "filter[password]=x", "$where=1",
-		} {
-			for _, list := range []string{"users", "clients", "audit"} {
-				if r := admin.ask("GET", "/admin/api/"+list+"?"+query, nil); r.StatusCode != 400 {
-					t.Errorf("%s?%.50s answered %d %.200s", list, query, r.StatusCode, r.raw)
-				}
-			}
+		return w.call(r.Method, path, kind, body, append([]string{"Accept", "application/json"}, header...)...)
+	}
+	refused := func(r web.Route, who string, got reply, want ...int) {
+		t.Helper()
+		if !slices.Contains(want, got.StatusCode) {
+			t.Errorf("%s %s by %s answered %d, want one of %v: %.200s", r.Method, r.Path, who, got.StatusCode, want, got.raw)
 		}
-		seen, cursor := map[string]bool{}, ""
-		for {
-			r := admin.ask("GET", "/admin/api/users?limit=2&cursor="+url.QueryEscape(cursor), nil)
-			r.is(t, 200, "")
-			for _, u := range r.json["users"].([]any) {
-				seen[u.(map[string]any)["id"].(string)] = true
-			}
-			if cursor = r.str("next"); cursor == "" {
-				break
-			}
-			admin.ask("GET", "/admin/api/clients?cursor="+url.QueryEscape(cursor), nil).is(t, 400, "cursor_invalid")
-			admin.ask("GET", "/admin/api/users?q=x&cursor="+url.QueryEscape(cursor), nil).is(t, 400, "cursor_invalid")
+	}
+	guarded := 0
+	for _, r := range list {
+		words := strings.Fields(r.Guard.Name)
+		if len(words) == 0 || words[0] == "public" {
+			continue
 		}
-		if len(seen) < 6 {
-			t.Errorf("%d users on all pages, want 6", len(seen))
+		if words[0] == "apikey" {
+			refused(r, "nobody", ask(r), 403)
+			refused(r, "a wrong key", ask(r, "X-API-Key", "bk_x.y"), 403)
+			continue
 		}
-		if r := admin.ask("GET", "/admin/api/users?q="+admin.who.Username, nil); len(r.json["users"].([]any)) != 1 {
-			t.Errorf("search: %s", r.raw)
+		if words[0] != "session|bearer" && words[0] != "bearer" {
+			continue // sessions and clients prove themselves otherwise, and have tables of their own
 		}
-		secretive := admin.ask("POST", "/admin/api/clients", map[string]any{"client_id": "shop", "token_endpoint_auth_method": "client_secret_basic",
-			"grant_types": []string{"client_credentials"}})
-		secretive.is(t, 201, "")
-		for _, path := range []string{"/users", "/users/" + admin.who.ID, "/clients", "/clients/shop", "/apis", "/roles", "/mapping-rules", "/audit"} {
-			r := admin.ask("GET", "/admin/api"+path, nil)
-			r.is(t, 200, "")
-			for _, word := range []string{"$argon2", "secret_hash", "client_secret\"", secretive.str("client_secret"), upstreamKey, webSecret} {
-				if strings.Contains(r.raw, word) {
-					t.Errorf("%s shows %q: %.300s", path, word, r.raw)
-				}
-			}
+		guarded++
+		refused(r, "nobody", ask(r), 401, 303, 204, 200)
+		if r.Path != "/logout" {
+			refused(r, "nobody", ask(r), 401)
 		}
-		for _, body := range []string{
-			`{"client_id":"bad","token_endpoint_auth_method":"none","grant_types":["authorization_code"],"redirect_uris":["javascript:alert(1)"]}`,
-			`{"client_id":"bad","token_endpoint_auth_method":"none","grant_types":["authorization_code"],"redirect_uris":["https://*.example.com/"]}`,
-			`{"client_id":"bad","token_endpoint_auth_method":"none","grant_types":["authorization_code"],"redirect_uris":["https://a.example/#f"]}`,
-		} {
-			w.call("POST", "/admin/api/clients", "application/json", body, "Authorization", "Bearer "+admin.token).is(t, 400, "client_invalid")
+		refused(r, "a token of nobody's", ask(r, "Authorization", "Bearer x.y.z"), 401)
+		refused(r, "somebody disabled", ask(r, "Authorization", "Bearer "+disabled.token), 401)
+		if !strings.Contains(r.Guard.Name, "role admin") {
+			continue
 		}
-		admin.ask("PUT", "/admin/api/clients/spa", map[string]any{"token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code"}}).is(t, 409, "client_readonly")
-	})
-}
-
-// K01: every route of the router, asked by everybody who must not get in.
-func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
-	onBothStores(t, func(t *testing.T, w *world) {
-		list, err := w.routes(http.NotFoundHandler())
-		if err != nil {
-			t.Fatal(err)
+		refused(r, "a viewer", ask(r, "Authorization", "Bearer "+viewer.token), 403)
+		refused(r, "an editor", ask(r, "Authorization", "Bearer "+editor.token), 403)
+		refused(r, "an admin by a narrow credential", ask(r, "Authorization", "Bearer "+narrow), 403)
+	}
+	if guarded < 20 {
+		t.Errorf("%d guarded routes were asked, want more", guarded)
+	}
+	w.clock.advance(time.Hour)
+	w.poll()
+	for _, r := range list {
+		if strings.HasPrefix(r.Guard.Name, "session|bearer") || r.Guard.Name == "bearer" {
+			refused(r, "an expired token", ask(r, "Authorization", "Bearer "+late.token), 401)
 		}
-		viewer, editor, disabled, late := w.writer("vic", "viewer"), w.writer("eve", "editor"), w.writer("dis", "admin"), w.writer("late", "admin")
-		admin := w.writer("ada", "admin")
-		narrow := w.narrow(admin)
-		w.operator.disable(t, disabled.who.ID)
-		ask := func(r web.Route, header ...string) reply {
-			path := strings.NewReplacer(":id", "x", ":role", "viewer", ":name", "x", ":provider", "github", "*file", "x").Replace(r.Path)
-			kind, body := "", ""
-			if r.Method != http.MethodGet {
-				kind, body = "application/json", "{}"
-			}
-			return w.call(r.Method, path, kind, body, append([]string{"Accept", "application/json"}, header...)...)
-		}
-		refused := func(r web.Route, who string, got reply, want ...int) {
-			t.Helper()
-			if !slices.Contains(want, got.StatusCode) {
-				t.Errorf("%s %s by %s answered %d, want one of %v: %.200s", r.Method, r.Path, who, got.StatusCode, want, got.raw)
-			}
-		}
-		guarded := 0
-		for _, r := range list {
-			words := strings.Fields(r.Guard.Name)
-			if len(words) == 0 || words[0] == "public" {
-				continue
-			}
-			if words[0] == "apikey" {
-				refused(r, "nobody", ask(r), 403)
-				refused(r, "a wrong key", ask(r, "X-API-Key", "bk_x.y"), 403)
-				continue
-			}
-			if words[0] != "session|bearer" && words[0] != "bearer" {
-				continue // sessions and clients prove themselves otherwise, and have tables of their own
-			}
-			guarded++
-			refused(r, "nobody", ask(r), 401, 303, 204, 200)
-			if r.Path != "/logout" {
-				refused(r, "nobody", ask(r), 401)
-			}
-			refused(r, "a token of nobody's", ask(r, "Authorization", "Bearer x.y.z"), 401)
-			refused(r, "somebody disabled", ask(r, "Authorization", "Bearer "+disabled.token), 401)
-			if !strings.Contains(r.Guard.Name, "role admin") {
-				continue
-			}
-			refused(r, "a viewer", ask(r, "Authorization", "Bearer "+viewer.token), 403)
-			refused(r, "an editor", ask(r, "Authorization", "Bearer "+editor.token), 403)
-			refused(r, "an admin by a narrow credential", ask(r, "Authorization", "Bearer "+narrow), 403)
-		}
-		if guarded < 20 {
-			t.Errorf("%d guarded routes were asked, want more", guarded)
-		}
-		w.clock.advance(time.Hour)
-		w.poll()
-		for _, r := range list {
-			if strings.HasPrefix(r.Guard.Name, "session|bearer") || r.Guard.Name == "bearer" {
-				refused(r, "an expired token", ask(r, "Authorization", "Bearer "+late.token), 401)
-			}
-		}
-	})
+	}
 }
 
 // narrow exchanges an API key of the admin's for a token that reaches no further than the key.
