@@ -5,6 +5,7 @@ package oauth
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -138,3 +139,8 @@ const (
 
 // TypAccessToken is the JOSE `typ` of an access token (RFC 9068 §2.1).
 const TypAccessToken = "at+jwt"
+
+// Given returns the values that are not empty: a parameter without a value counts as left out (RFC 6749 §3.1, §3.2).
+func Given(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+}

@@ -180,3 +180,16 @@ func TestScopesAsSets(t *testing.T) {
 		t.Error("Has compares something else than whole values")
 	}
 }
+
+func TestGiven(t *testing.T) {
+	in := []string{"", "a", "", "a", " "}
+	if diff := cmp.Diff([]string{"a", "a", " "}, oauth.Given(in)); diff != "" {
+		t.Errorf("Given (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"", "a", "", "a", " "}, in); diff != "" {
+		t.Errorf("what was given has changed (-want +got):\n%s", diff)
+	}
+	if got := oauth.Given([]string{""}); len(got) != 0 {
+		t.Errorf("Given of one empty value = %q", got)
+	}
+}

@@ -61,6 +61,15 @@ func allowed(id, what, client, address string) attack {
 	}}
 }
 
+// leftOut is a row of parameters without values, which count as left out (RFC 6749 §3.1).
+func leftOut(id string, names ...string) attack {
+	return attack{ID: id, Kind: "T", Rule: strings.Join(names, ", ") + " without a value: as if left out", Run: func(t *testing.T, w *world) {
+		if p := w.browser().open(w.app("spa", "").authorizeURL() + "&" + strings.Join(names, "=&") + "="); p.StatusCode != http.StatusOK || !p.has("signin-form") {
+			t.Errorf("answered %d %s", p.StatusCode, p.brief())
+		}
+	}}
+}
+
 func attacksOnAuthorize() []attack {
 	long := func(n int) string { return strings.Repeat("s", n) }
 	rows := []attack{
@@ -146,9 +155,11 @@ func attacksOnAuthorize() []attack {
 		tells("B10", "max_age=-1", "invalid_request", "max_age", "-1"),
 		tells("B10", "max_age=abc", "invalid_request", "max_age", "abc"),
 		tells("B10", "max_age=1e3", "invalid_request", "max_age", "1e3"),
+		tells("B10", "max_age with a sign", "invalid_request", "max_age", "+1"),
 		tells("B10", "max_age beyond all bounds", "invalid_request", "max_age", "99999999999999999999"),
 		tells("B11", "a request object", "request_not_supported", "request", "eyJhbGciOiJub25lIn0.e30."),
 		tells("B11", "an empty request object", "request_not_supported", "request", " "),
+		leftOut("B11", "request", "request_uri", "registration", "resource", "max_age", "prompt", "claims", "id_token_hint", "response_mode"),
 		tells("B11", "registration", "registration_not_supported", "registration", "{}"),
 		tells("B11", "claims that are no JSON", "invalid_request", "claims", "{"),
 		tells("B11", "claims with a member twice", "invalid_request", "claims", `{"id_token":{},"id_token":{"roles":null}}`),

@@ -282,6 +282,9 @@ func attacksOnTheTokenEndpoint() []attack {
 			auth := []string{"Authorization", basicHeader("service", serviceSecret)}
 			w.post("/token", url.Values{"grant_type": {"client_credentials"}, "resource": {stockAPI}}, auth...).fails(t, http.StatusBadRequest, "invalid_target")
 			w.post("/token", url.Values{"grant_type": {"client_credentials"}, "resource": {ordersAPI, ordersAPI}}, auth...).fails(t, http.StatusBadRequest, "invalid_target")
+			if r := w.post("/token", url.Values{"grant_type": {"client_credentials"}, "resource": {""}}, auth...); r.StatusCode != http.StatusOK {
+				t.Errorf("a resource without a value, which counts as left out: %d %s", r.StatusCode, r.raw)
+			}
 			w.post("/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"stock:read"}}, auth...).fails(t, http.StatusBadRequest, "invalid_scope")
 		}},
 		{ID: "D09", Kind: "T", Rule: "introspection tells nobody about tokens that are none of their business", Run: func(t *testing.T, w *world) {

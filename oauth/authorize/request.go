@@ -23,17 +23,17 @@ const (
 )
 
 // check reads the request parameters into the trip and returns the *oauth.Error the app is told. Parameters it does not know are
-// ignored (RFC 6749 §3.1).
+// ignored, and one without a value counts as left out (RFC 6749 §3.1).
 func (e *endpoint) check(c *gin.Context, t *signin.Trip, app clients.Client, q url.Values) error {
 	bad := func(format string, args ...any) error { return oauth.Errorf(oauth.ErrInvalidRequest, format, args...) }
 	// OpenID Connect Core §6: refused by their own codes, and request_uri is never fetched.
-	if q.Has("request") {
+	if q.Get("request") != "" {
 		return oauth.Errorf(oauth.ErrRequestNotSupported, "the parameter request is not supported: send the parameters themselves")
 	}
-	if q.Has("request_uri") {
+	if q.Get("request_uri") != "" {
 		return oauth.Errorf(oauth.ErrRequestURINotSupported, "the parameter request_uri is not supported: send the parameters themselves")
 	}
-	if q.Has("registration") {
+	if q.Get("registration") != "" {
 		return oauth.Errorf("registration_not_supported", "the parameter registration is not supported: register the client beforehand")
 	}
 	if err := web.Single(q); err != nil {
@@ -69,7 +69,7 @@ func (e *endpoint) check(c *gin.Context, t *signin.Trip, app clients.Client, q u
 	if err := e.scope(t, app, q.Get("scope")); err != nil {
 		return err
 	}
-	for _, r := range q["resource"] {
+	for _, r := range oauth.Given(q["resource"]) {
 		api, err := e.Clients.APIFor(app, r)
 		if err != nil {
 			return err
@@ -136,12 +136,13 @@ func (e *endpoint) openID(c *gin.Context, t *signin.Trip, app clients.Client, q 
 	if t.Needs.None && len(prompts) > 1 {
 		return bad("prompt is '%.60s': none stands alone", q.Get("prompt"))
 	}
-	if q.Has("max_age") {
-		n, err := strconv.Atoi(q.Get("max_age"))
-		if err != nil || n < 0 || n > 1<<31-1 {
-			return bad("max_age is '%.20s', expected whole seconds from 0", q.Get("max_age"))
+	if raw := q.Get("max_age"); raw != "" {
+		n, err := strconv.ParseUint(raw, 10, 31)
+		if err != nil {
+			return bad("max_age is '%.20s', expected whole seconds from 0", raw)
 		}
-		t.Needs.MaxAge = &n
+		age := int(n)
+		t.Needs.MaxAge = &age
 	}
 	if raw := q.Get("claims"); raw != "" {
 		claims, err := tokens.ParseClaimsRequest(raw)

@@ -93,6 +93,10 @@ func (e *endpoint) token(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	// The one parameter that may repeat; those asked for by Get read as left out when they are empty (RFC 6749 §3.2).
+	if form["resource"] = oauth.Given(form["resource"]); len(form["resource"]) == 0 {
+		form.Del("resource")
+	}
 	return e.answer(c, form)
 }
 
