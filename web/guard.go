@@ -69,13 +69,18 @@ func (g Guards) Bearer() Guard { return Guard{"bearer", g.bearer} }
 // returned.
 func (g Guards) Session() Guard { return Guard{"session", g.session} }
 
-// Either demands a bearer token where Authorization is present, the session cookie otherwise.
+// Either demands a bearer token where Authorization is present, the session cookie otherwise. Who has neither is told of the bearer
+// token, since cookies have no challenge (RFC 9110 §15.5.2).
 func (g Guards) Either() Guard {
 	return Guard{"session|bearer", func(c *gin.Context) error {
 		if c.GetHeader("Authorization") != "" {
 			return g.bearer(c)
 		}
-		return g.session(c)
+		err := g.session(c)
+		if fault.Is(err, fault.Unauthenticated) {
+			c.Header("WWW-Authenticate", (&verify.Error{Code: verify.CodeMissingToken}).Challenge(realm))
+		}
+		return err
 	}}
 }
 

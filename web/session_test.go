@@ -226,6 +226,7 @@ func TestGuards(t *testing.T) {
 
 		{"either: a session", "/either", nil, nil, true, 200, "session=true"},
 		{"either: a token beside a session counts alone", "/either", nil, []header{{"Authorization", "Bearer good"}}, true, 200, "session=false token=true"},
+		{"either: nothing", "/either", nil, nil, false, 401, "session_required"},
 		{"either: a bad token beside a session", "/either", nil, []header{{"Authorization", "Bearer bad"}}, true, 401, "invalid_token"},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
@@ -242,7 +243,7 @@ func TestGuards(t *testing.T) {
 			if !strings.Contains(a.body, row.want) {
 				t.Errorf("no %q in %s", row.want, a.body)
 			}
-			if row.status == 401 && strings.HasPrefix(row.path, "/bearer") && !strings.HasPrefix(a.header.Get("WWW-Authenticate"), `Bearer realm="broker"`) {
+			if row.status == 401 && row.path != "/session" && !strings.HasPrefix(a.header.Get("WWW-Authenticate"), `Bearer realm="broker"`) {
 				t.Errorf("WWW-Authenticate %q", a.header.Get("WWW-Authenticate"))
 			}
 		})
