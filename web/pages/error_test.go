@@ -106,6 +106,11 @@ func TestCopy(t *testing.T) {
 			"You didn't do anything wrong. Try again; if it happens again, tell Ana the request id.", "Go to the start",
 		},
 		{
+			"a word of the protocol is about the app's request", "invalid_scope", full,
+			"Orders sent a request we can't use.",
+			"You didn't do anything wrong, and nothing was shared. Go back to Orders and try again.", "Go to the start",
+		},
+		{
 			"a fact that looks like a gap is not filled again", "client_disabled", pages.Facts{App: "{support}", Support: "Ana"},
 			"{support} is switched off here.", "Nothing was shared. Ask Ana when it comes back.", "Go to the start",
 		},
