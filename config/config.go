@@ -109,7 +109,8 @@ type APIKeys struct {
 
 // Policies say what people and programs may do beside their roles.
 type Policies struct {
-	Dir string `koanf:"dir" doc:"Folder with one folder per application, each with *.cedar, schema.cedarschema and entities.json; what it holds cannot be changed at run time. Empty: the policies in the store, and for the broker itself those it comes with."`
+	Dir     string `koanf:"dir" doc:"Folder with one folder per application, each with *.cedar, schema.cedarschema and entities.json; what it holds cannot be changed at run time. Empty: the policies in the store, and for the broker itself those it comes with."`
+	Default string `koanf:"default" doc:"Application asked at <issuer>/access/v1 by callers whom none is named after; empty for none. Every application is also asked at <issuer>/pdp/<application>/access/v1."`
 }
 
 // Tools are pages for the people who build apps and APIs.

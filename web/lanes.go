@@ -118,6 +118,9 @@ func (e *Edge) lane(r Route) gin.HandlerFunc {
 	share := e.share(r)
 	return func(c *gin.Context) {
 		c.Set(laneKey, r.Lane)
+		if r.EchoID {
+			echoID(c)
+		}
 		c.Set(polledKey, r.Polled)
 		c.Header("Cache-Control", "no-store")
 		if r.Lane == Protocol || r.Lane == API {
@@ -184,13 +187,44 @@ func (e *Edge) checkOrigin(r *http.Request) error {
 	return nil
 }
 
+// echoID answers with the caller's own name for the request.
+func echoID(c *gin.Context) {
+	if sent := c.GetHeader("X-Request-ID"); sent != "" {
+		c.Header("X-Request-ID", sent)
+	}
+}
+
+// pattern is the path of a route, cut at its slashes.
+type pattern struct {
+	parts []string
+	lane  Lane
+	echo  bool
+}
+
+func (p pattern) fits(parts []string) bool {
+	return slices.EqualFunc(p.parts, parts, func(want, have string) bool {
+		return want == have || strings.HasPrefix(want, ":") && have != ""
+	})
+}
+
+// laneAt is the lane of the path's routes, Browser for a path that has none, and whether they echo the request's id.
+func (e *Edge) laneAt(path string) (lane Lane, echo bool) {
+	parts := strings.Split(path, "/")
+	for _, p := range e.patterns {
+		if p.fits(parts) {
+			return p.lane, p.echo
+		}
+	}
+	return Browser, false
+}
+
 // fallback answers where no route does, in the form of the lane the path belongs to.
 func (e *Edge) fallback(status int) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Header("Cache-Control", "no-store")
-		lane, ok := e.lanes[c.Request.URL.Path]
-		if !ok {
-			lane = Browser
+		lane, echo := e.laneAt(c.Request.URL.EscapedPath())
+		if echo {
+			echoID(c)
 		}
 		err := fault.New(fault.NotFound, "not_found", "There is nothing at this address.")
 		if status == http.StatusMethodNotAllowed {

@@ -63,6 +63,8 @@ type Route struct {
 	// AtRoot mounts Path at the root of the host instead of below the issuer's path (RFC 8414 §3.1 inserts its well-known part
 	// between host and path).
 	AtRoot bool
+	// EchoID answers with the X-Request-ID that was sent, whatever it says, instead of the request's own id; the log keeps the latter.
+	EchoID bool
 	// MaxBody bounds the request body in bytes; 0 means 64 KiB, in the API lane 1 MiB.
 	MaxBody int64
 	// Polled routes are asked every second by every API: what goes well there is logged at debug level.
@@ -99,8 +101,8 @@ type Edge struct {
 	origin string
 	hosts  []string
 	engine *gin.Engine
-	// lanes are those of paths without parameters, for answers to methods that are not served there.
-	lanes    map[string]Lane
+	// patterns are those of the routes, for answers to methods that are not served there.
+	patterns []pattern
 	warnOnce sync.Once
 	csrf     *http.CrossOriginProtection
 }
@@ -112,7 +114,7 @@ func New(o Options, routes []Route) (*Edge, error) {
 	}
 	e := &Edge{
 		o: o, base: strings.TrimSuffix(o.Issuer.EscapedPath(), "/"), origin: o.Issuer.Scheme + "://" + o.Issuer.Host,
-		lanes: map[string]Lane{}, csrf: http.NewCrossOriginProtection(),
+		csrf: http.NewCrossOriginProtection(),
 	}
 	if !basePath.MatchString(e.base) {
 		return nil, fmt.Errorf("issuer %s: its path may have letters, digits and - . _ ~ between slashes", o.Issuer)
@@ -167,7 +169,7 @@ func (e *Edge) mount(routes []Route) error {
 		for _, m := range methods {
 			g.Handle(m, full, e.lane(r))
 		}
-		e.lanes[full] = r.Lane
+		e.patterns = append(e.patterns, pattern{strings.Split(full, "/"), r.Lane, r.EchoID})
 		if r.CORS == NoCORS {
 			continue
 		}

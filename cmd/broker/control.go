@@ -85,7 +85,7 @@ const (
 	controlFile    = "control.sock"
 	controlType    = "application/json"
 	controlTimeout = time.Minute
-	maxControl     = 1 << 20 // bytes of a request
+	maxControl     = 10 << 20 // bytes of a request: a policy set and its quotes
 	// maxSocketPath is what fits into the address of a Unix socket everywhere (104 on macOS, 108 on Linux, with a zero at the end).
 	maxSocketPath = 100
 )

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/broker/access/authzen"
 	"example.com/broker/account"
 	"example.com/broker/admin"
 	"example.com/broker/callback"
@@ -63,6 +64,10 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 		admin.Routes(admin.Deps{
 			Guards: guards, Users: p.users, Roles: p.roles, Rules: p.rules, Clients: p.clients, APIs: p.cfg.RegisteredAPIs(), Providers: p.providers,
 			AuditLog: p.stores.Audit, Audit: p.audit, Seal: p.seal, Now: p.now,
+		}),
+		authzen.Routes(authzen.Deps{
+			Issuer: p.issuer, Policies: p.policies, Keys: p.apikeys, Clients: p.clients, Guards: guards, DefaultApp: p.cfg.Policies.Default,
+			Sign: p.tokens.Statement, Observe: p.metrics.Decision,
 		}),
 		samples.Routes(samples.Deps{Guards: guards, Articles: p.stores.Articles, Audit: p.audit, Now: p.now, NewID: newID}),
 		[]web.Route{{Method: http.MethodGet, Path: "/static/*file", Lane: web.Browser, Handle: func(c *gin.Context) error {

@@ -48,6 +48,8 @@ var verbs = map[string]act{
 	"key.list":             actOf(func(ctx context.Context, p *program, _ struct{}) ([]keys.Info, error) { return p.ring.List(ctx) }),
 	"key.rotate":           actOf(rotateKeys),
 	"admin.bootstrap":      actOf(bootstrapAdmin),
+	"policy.apply":         actOf(applyPolicies),
+	"policy.list":          actOf(listPolicies),
 	"token.make":           actOf(makeToken),
 }
 

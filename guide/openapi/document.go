@@ -20,12 +20,13 @@ var source []byte
 
 // What openapi.yaml says instead of what only the configuration knows.
 const (
-	issuerThere  = "https://broker.example.com"
-	originThere  = issuerThere + ":443"
-	versionThere = "0.0.0"
-	cookieThere  = "__Host-broker_session"
-	metadataPath = "/.well-known/oauth-authorization-server"
-	queryScheme  = "apiKeyQuery"
+	issuerThere       = "https://broker.example.com"
+	originThere       = issuerThere + ":443"
+	versionThere      = "0.0.0"
+	cookieThere       = "__Host-broker_session"
+	metadataPath      = "/.well-known/oauth-authorization-server"
+	decisionPointPath = "/.well-known/authzen-configuration"
+	queryScheme       = "apiKeyQuery"
 )
 
 // Filling is what the document is completed with.
@@ -74,7 +75,7 @@ func (f Filling) words() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// prune leaves out operations that no route answers, and gives the metadata of RFC 8414 the path of this issuer.
+// prune leaves out operations that no route answers, and gives metadata whose place lies between host and path the path of this issuer.
 func (f Filling) prune(paths *yaml.Node) {
 	mounted := map[string]bool{}
 	for _, r := range f.Routes {
@@ -82,8 +83,10 @@ func (f Filling) prune(paths *yaml.Node) {
 	}
 	suffix := strings.TrimSuffix(f.Issuer.EscapedPath(), "/")
 	paths.Content = keep(paths.Content, func(key, item *yaml.Node) bool {
-		if key.Value == metadataPath {
-			key.Value += suffix
+		for _, inserted := range []string{metadataPath, decisionPointPath} {
+			if rest, ok := strings.CutPrefix(key.Value, inserted); ok {
+				key.Value = inserted + suffix + rest
+			}
 		}
 		operations := 0
 		item.Content = keep(item.Content, func(method, _ *yaml.Node) bool {
