@@ -69,7 +69,22 @@ func fieldCatalogue() map[string]string {
 	}
 }
 
-// catalogue holds every code. Voice: say what happened, whether anything was lost, and one next step; no blame, and nothing that a
+// likeness is the code of the catalogue whose words fit another code too.
+func likeness(code string) string {
+	switch code {
+	case "invalid_request", "invalid_scope", "invalid_target", "unauthorized_client", "unsupported_response_type", "request_not_supported",
+		"request_uri_not_supported", "registration_not_supported", "unmet_authentication_requirements":
+		return "request_invalid" // what the app did, in the words of RFC 6749 and OpenID Connect Core
+	case "hash_pool_full", "keys_changed", "policies_unusable", "revocations_stale", "revocations_unknown", "signing_key_missing",
+		"store_unavailable", "temporarily_unavailable", "user_busy":
+		return "unavailable"
+	case "role_missing", "scope_missing", "policy_denied":
+		return "access_denied"
+	}
+	return code
+}
+
+// catalogue holds every code with words of its own. Voice: say what happened, whether anything was lost, and one next step; no blame, and nothing that a
 // provider wrote. {App} and {Provider} start a sentence, {app} and {provider} do not; {id} ends one with the request id.
 func catalogue(f Facts) map[string]text {
 	denied := text{title: "You don't have access to this.", body: "Ask {support} for it, or use another account.", action: "Switch account"}
@@ -87,6 +102,12 @@ func catalogue(f Facts) map[string]text {
 		// Signing in.
 		"credentials_invalid": {
 			title: "That email and password don't match.", body: "Check both and try again.", action: "Try again",
+		},
+		"credentials_missing": {
+			title: "Fill in both fields.", body: "Your email or username, and your password.", action: "Try again",
+		},
+		"password_off": {
+			title: "Passwords aren't used here.", body: "Use another way to sign in.", action: "Use another way",
 		},
 		"rate_limited": {
 			title: "Too many tries.", body: "Wait {wait}, or use another way to sign in.", action: "Use another way",

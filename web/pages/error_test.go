@@ -13,9 +13,9 @@ import (
 func TestCatalogueIsComplete(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{
-		"access_denied", "account_disabled", "callback_invalid", "client_disabled", "client_unknown", "credentials_invalid",
+		"access_denied", "account_disabled", "callback_invalid", "client_disabled", "client_unknown", "credentials_invalid", "credentials_missing",
 		"cross_origin", "flow_replayed", "host_unknown", "identity_conflict", "internal", "link_refused", "logout_invalid",
-		"method_not_allowed", "not_claimable", "not_found", "provider_disabled", "provider_unknown", "rate_limited",
+		"method_not_allowed", "not_claimable", "not_found", "password_off", "provider_disabled", "provider_unknown", "rate_limited",
 		"redirect_unregistered", "registration_closed", "registration_invalid", "request_invalid", "response_mode_invalid",
 		"session_required", "too_large", "tx_browser_mismatch", "tx_expired", "unavailable", "upstream_denied", "upstream_invalid",
 		"upstream_not_allowed", "upstream_unavailable",
@@ -109,6 +109,14 @@ func TestCopy(t *testing.T) {
 			"a word of the protocol is about the app's request", "invalid_scope", full,
 			"Orders sent a request we can't use.",
 			"You didn't do anything wrong, and nothing was shared. Go back to Orders and try again.", "Go to the start",
+		},
+		{
+			"a store that is away is no crash", "store_unavailable", full,
+			"We can't answer right now.", "Your account is fine. Wait a moment and try again.", "Try again",
+		},
+		{
+			"a role that is missing is a denial", "role_missing", pages.Facts{},
+			"You don't have access to this.", "Ask the people who run this service for it, or use another account.", "Switch account",
 		},
 		{
 			"a fact that looks like a gap is not filled again", "client_disabled", pages.Facts{App: "{support}", Support: "Ana"},

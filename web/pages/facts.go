@@ -32,12 +32,7 @@ type text struct {
 // text returns the words of a code with its gaps filled. A code that the catalogue does not know has the words of "internal".
 func (f Facts) text(code string) text {
 	all := catalogue(f)
-	switch code {
-	case "invalid_request", "invalid_scope", "invalid_target", "unauthorized_client", "unsupported_response_type", "request_not_supported",
-		"request_uri_not_supported", "registration_not_supported", "unmet_authentication_requirements":
-		code = "request_invalid" // the words of RFC 6749 and OpenID Connect Core for what the app did
-	}
-	t, ok := all[code]
+	t, ok := all[likeness(code)]
 	if !ok {
 		t = all["internal"]
 	}
