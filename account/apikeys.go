@@ -13,15 +13,21 @@ import (
 	"example.com/broker/web"
 )
 
-// manageAny is what an admin may do to keys of others.
-const manageAny rbac.Permission = "apikeys:manage"
+// What a credential must reach to keys of one's own; manageAny is what an admin may do to keys of others.
+const (
+	readKeys  rbac.Permission = "apikeys:read"
+	writeKeys rbac.Permission = "apikeys:write"
+	manageAny rbac.Permission = "apikeys:manage"
+)
 
+// keyRoutes are for anybody signed in, whatever their roles, but not by any credential: a token that a leaked key was exchanged for must
+// not make the key that outlives it, nor must an app of a third party.
 func (e *endpoints) keyRoutes() []web.Route {
-	guard := e.Guards.Either()
+	read, write := e.Guards.Reach(readKeys), e.Guards.Reach(writeKeys)
 	return []web.Route{
-		{Method: http.MethodPost, Path: "/api-keys", Lane: web.Browser, Guard: guard, Handle: e.createKey},
-		{Method: http.MethodGet, Path: "/api-keys", Lane: web.Browser, Guard: guard, Handle: e.listKeys},
-		{Method: http.MethodDelete, Path: "/api-keys/:id", Lane: web.Browser, Guard: guard, Handle: e.revokeKey},
+		{Method: http.MethodPost, Path: "/api-keys", Lane: web.Browser, Guard: write, Handle: e.createKey},
+		{Method: http.MethodGet, Path: "/api-keys", Lane: web.Browser, Guard: read, Handle: e.listKeys},
+		{Method: http.MethodDelete, Path: "/api-keys/:id", Lane: web.Browser, Guard: write, Handle: e.revokeKey},
 	}
 }
 
@@ -32,13 +38,19 @@ func (e *endpoints) createKey(c *gin.Context) error {
 		Scopes    *oauth.Scopes `json:"scopes"`
 		ExpiresIn int64         `json:"expires_in"` // seconds
 		OwnerID   string        `json:"owner_id"`
+		Owner     string        `json:"owner"`
+		User      string        `json:"user"`
+		UserID    string        `json:"user_id"`
+		Org       string        `json:"org"`
 	}
 	if err := web.JSON(c, &in); err != nil {
 		return err
 	}
 	who, actor := web.CallerOf(c), e.Guards.Actor(c)
-	if in.OwnerID != "" && in.OwnerID != who.User.ID {
-		return fault.New(fault.Forbidden, "owner_foreign", "owner_id names somebody else: a key belongs to whoever makes it. Leave it out.")
+	for _, named := range []string{in.OwnerID, in.Owner, in.User, in.UserID, in.Org} {
+		if named != "" && named != who.User.ID {
+			return fault.New(fault.Forbidden, "owner_foreign", "The body names somebody else: a key belongs to whoever makes it. Leave owner_id and its like out.")
+		}
 	}
 	scopes := oauth.Scopes{"data:read"}
 	if in.Scopes != nil {

@@ -10,12 +10,14 @@ import (
 	"example.com/broker/web"
 )
 
+// sessionRoutes are for anybody signed in, by a credential that reaches so far: where somebody is signed in, and whether they stay so, is
+// no matter of an app of a third party or of whoever holds an API key.
 func (e *endpoints) sessionRoutes() []web.Route {
-	guard := e.Guards.Either()
+	read, write := e.Guards.Reach("sessions:read"), e.Guards.Reach("sessions:write")
 	return []web.Route{
-		{Method: http.MethodGet, Path: "/sessions", Lane: web.Browser, Guard: guard, Handle: e.listSessions},
-		{Method: http.MethodDelete, Path: "/sessions/:id", Lane: web.Browser, Guard: guard, Handle: e.endSession},
-		{Method: http.MethodPost, Path: "/sessions/end-others", Lane: web.Browser, Guard: guard, Handle: e.endOthers},
+		{Method: http.MethodGet, Path: "/sessions", Lane: web.Browser, Guard: read, Handle: e.listSessions},
+		{Method: http.MethodDelete, Path: "/sessions/:id", Lane: web.Browser, Guard: write, Handle: e.endSession},
+		{Method: http.MethodPost, Path: "/sessions/end-others", Lane: web.Browser, Guard: write, Handle: e.endOthers},
 	}
 }
 

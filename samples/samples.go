@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"example.com/broker/audit"
+	"example.com/broker/internal/fault"
 	"example.com/broker/samples/articles"
 	"example.com/broker/web"
 )
@@ -25,6 +26,7 @@ type Deps struct {
 func Routes(d Deps) []web.Route {
 	return append([]web.Route{
 		{Method: http.MethodGet, Path: "/data", Lane: web.API, Guard: d.Guards.APIKey("data:read"), Handle: data},
+		{Method: http.MethodGet, Path: "/data/:id", Lane: web.API, Guard: d.Guards.APIKey("data:read"), Handle: datum},
 		d.reports(),
 	}, d.articleRoutes()...)
 }
@@ -38,4 +40,9 @@ func data(c *gin.Context) error {
 		"owner":   gin.H{"sub": who.User.ID, "username": who.User.Username},
 	})
 	return nil
+}
+
+// datum answers below /data, where there is nothing. Somebody who puts a key into the path is refused like anybody without one.
+func datum(*gin.Context) error {
+	return fault.New(fault.NotFound, "data_unknown", "There is nothing below /data.")
 }
