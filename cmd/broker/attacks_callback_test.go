@@ -456,7 +456,10 @@ func upstreamAnswersNonsense(t *testing.T, w *world) {
 	}
 	for name, answer := range bad {
 		for _, at := range []struct{ provider, path string }{
-			{"google", local.GoogleTokenPath}, {"google", local.GoogleUserinfoPath}, {"github", local.GitHubTokenPath}, {"github", local.GitHubUserPath},
+			{"google", local.GoogleTokenPath},
+			{"google", local.GoogleUserinfoPath},
+			{"github", local.GitHubTokenPath},
+			{"github", local.GitHubUserPath},
 			{"github", local.GitHubEmailsPath},
 		} {
 			who, _ := w.somebody()

@@ -145,7 +145,9 @@ func (s *server) disable(t testing.TB, id string) {
 	t.Helper()
 	s.cli(t, "", nil, "user", "disable", id)
 }
+
 func (s *server) enable(t testing.TB, id string) { t.Helper(); s.cli(t, "", nil, "user", "enable", id) }
+
 func (s *server) grant(t testing.TB, id, role string) {
 	t.Helper()
 	s.cli(t, "", nil, "user", "grant", id, role)
