@@ -196,7 +196,7 @@ type Client struct {
 	Secret           string   `koanf:"client_secret" secret:"true" doc:"Secret of at least 32 characters; none makes the client public."`
 	AuthMethod       string   `koanf:"token_endpoint_auth_method" doc:"none, client_secret_basic or client_secret_post. With a secret client_secret_basic, without one none."`
 	FirstParty       bool     `koanf:"first_party" doc:"The operator's own app: no consent page, and the password grant where listed."`
-	GrantTypes       []string `koanf:"grant_types" doc:"authorization_code and refresh_token if empty; also password, client_credentials."`
+	GrantTypes       []string `koanf:"grant_types" doc:"authorization_code and refresh_token if empty; also password, client_credentials, urn:ietf:params:oauth:grant-type:token-exchange."`
 	RedirectURIs     []string `koanf:"redirect_uris" doc:"Redirect addresses, each in full. http only on loopback; 127.0.0.1 and [::1] match with any port."`
 	PostLogout       []string `koanf:"post_logout_redirect_uris" doc:"Addresses to return to after sign-out."`
 	InitiateLoginURI string   `koanf:"initiate_login_uri" doc:"Address of the app that starts a sign-in."`

@@ -166,6 +166,11 @@ func TestBadConfigurations(t *testing.T) {
 		{name: "issuer with dots", yaml: issuer("https://auth.example.com/a/../b")},
 		{name: "issuer with credentials", yaml: issuer("https://me:hunter2@auth.example.com")},
 		{name: "issuer in capitals", yaml: issuer("https://Auth.example.com")},
+		{name: "issuer beyond ASCII", yaml: issuer("https://bücher.example.com")},
+		{name: "issuer with the port that browsers leave out", yaml: issuer("https://auth.example.com:443")},
+		{name: "issuer http beside a key like it", yaml: issuer("http://auth.example.com\nisuer: x")},
+		{name: "issuer http beside a variable like it", yaml: issuer("http://auth.example.com"), env: []string{"BROKER_ISUER=x"}},
+		{name: "issuer mistyped", yaml: replace("issuer:", "isuer:")},
 		{name: "issuer without a host", yaml: issuer("https:///x")},
 		{name: "issuer is a word", yaml: issuer("auth")},
 

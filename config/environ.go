@@ -83,7 +83,9 @@ func (l *loader) variable(name, value string, set map[string]bool, k *koanf.Koan
 			if near == "" {
 				return reject("", "unknown key; the variables are listed in the reference")
 			}
-			return reject(key, "unknown key; did you mean %s?", near)
+			path, got, ok = reject(key, "unknown key; did you mean %s?", near)
+			l.problems[len(l.problems)-1].guess = true
+			return path, got, ok
 		}
 		path, at = append(path, segment), next
 	}

@@ -178,6 +178,7 @@ func (l *loader) entry(out map[string]any, s *node, path string, key, value *yam
 func (l *loader) unknown(key *yaml.Node, s *node, path string) {
 	if near := nearest(key.Value, s.order); near != "" {
 		l.reject(key, join(path, key.Value), join(path, near), "unknown key; did you mean %s?", near)
+		l.problems[len(l.problems)-1].guess = true
 		return
 	}
 	l.reject(key, join(path, key.Value), "", "unknown key; known here: %s", s.known())

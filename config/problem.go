@@ -24,6 +24,8 @@ type Problem struct {
 	named bool
 	// stands is the key that the same mistake would make look missing or wrong once more.
 	stands string
+	// guess is set where stands is what a misspelt key was probably meant to be: with that key set beside it, the guess was wrong.
+	guess bool
 }
 
 func (p Problem) String() string {

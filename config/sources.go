@@ -45,7 +45,10 @@ func (s Sources) Of(key string) string {
 func (s Sources) Join(loaded, validated []Problem) []Problem {
 	out := slices.Clone(loaded)
 	for _, p := range validated {
-		if slices.ContainsFunc(loaded, func(l Problem) bool { return l.stands != "" && (l.stands == p.Key || l.stands == base(p.Key)) }) {
+		set := s.Of(p.Key) != "default" || s.Of(base(p.Key)) != "default"
+		if slices.ContainsFunc(loaded, func(l Problem) bool {
+			return l.stands != "" && (l.stands == p.Key || l.stands == base(p.Key)) && (!l.guess || !set)
+		}) {
 			continue
 		}
 		out = append(out, s.locate(p))

@@ -117,6 +117,10 @@ func (v *validator) issuer() {
 		v.bad(key, "%q has a path with empty, dot or escaped parts: write it plainly", raw)
 	case u.Host != strings.ToLower(u.Host):
 		v.bad(key, "%q: write the host in lower case, because issuers are compared byte by byte", raw)
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII }):
+		v.bad(key, "%q: write the host as browsers send it, in ASCII (xn--...)", raw)
+	case u.Scheme == "https" && u.Port() == "443":
+		v.bad(key, "%q: leave out the port 443, as browsers do", raw)
 	}
 	switch {
 	case u.Scheme == "https":
