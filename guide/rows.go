@@ -59,7 +59,8 @@ func (b book) password() pages.GuideRow {
 		},
 		Tries: slices.Concat(b.withPassword(
 			pages.Try{Label: "Trade the password for tokens.", Line: "curl " + b.grant(), Status: 200, Shows: "`access_token`, `refresh_token`, `expires_in`"},
-			pages.Try{Label: "With a wrong one.", Line: "curl -i " + b.Issuer + "/token -d grant_type=password -d username=alice -d password=wrong", Status: 400, Shows: "`invalid_grant`"})),
+			pages.Try{Label: "With a wrong one.", Line: "curl -i " + b.Issuer + "/token -d grant_type=password -d username=alice -d password=wrong", Status: 400, Shows: "`invalid_grant`"}),
+			b.inDocs(pages.Try{Label: "Try it by hand: Authorize, then by password", URL: "/docs#/Tokens/token"})),
 	}
 }
 
@@ -123,11 +124,12 @@ func (b book) refresh() pages.GuideRow {
 			"An access token lives for minutes, so that a stolen one is soon worth nothing. A refresh token lives for weeks, is sent to the broker alone, and fetches the next access token. Neither can be used as the other.",
 			"Each use replaces it. If a spent one turns up again, somebody has a copy, and the whole family ends. A repeat within seconds gets the same successor: an answer may get lost on the way.",
 		},
-		Tries: b.withPassword(b.where("POST", "/refresh",
+		Tries: slices.Concat(b.withPassword(b.where("POST", "/refresh",
 			pages.Try{Label: "Get one.", Line: "REFRESH=$(curl -s " + b.grant() + field("refresh_token")},
 			pages.Try{Label: "Trade it.", Line: "curl " + refresh + ` -d '{"refresh_token":"'"$REFRESH"'"}'`, Status: 200, Shows: "A new `access_token` and the next `refresh_token`."},
 			pages.Try{Label: "It is no access token.", Line: "curl -i " + b.Issuer + `/me -H "Authorization: Bearer $REFRESH"`, Status: 401, Shows: "`invalid_token`"},
 			pages.Try{Label: "One that never was.", Line: "curl -i " + refresh + ` -d '{"refresh_token":"rt_made.up.one"}'`, Status: 400, Shows: "`invalid_grant`"})...),
+			b.where("POST", "/refresh", b.inDocs(pages.Try{Label: "Try it by hand", URL: "/docs#/Tokens/refresh"})...)),
 	}
 }
 
