@@ -56,11 +56,16 @@ func (l *ledger) watch(w *world) {
 				w.Errorf("the log holds a secret of an answer: …%s…", text[max(0, i-200):min(len(text), i+len(s)+50)])
 			}
 		}
+		// Nor a key that no answer showed: a bad one that somebody tried is often a good one of another place.
+		if key := textOfKey.FindString(text); key != "" {
+			w.Errorf("the log holds the text of an API key: %s", key)
+		}
 	})
 }
 
 var (
-	secretInJSON  = regexp.MustCompile(`"(?:access_token|refresh_token|id_token)":"([^"]+)"`)
+	secretInJSON  = regexp.MustCompile(`"(?:access_token|refresh_token|id_token|key)":"([^"]+)"`)
+	textOfKey     = regexp.MustCompile(`bk_[A-Za-z0-9_-]{22}_[A-Za-z0-9_-]{8,}`)
 	secretInQuery = regexp.MustCompile(`[?&](?:code|tx|request)=([^&]+)`)
 	stackTrace    = regexp.MustCompile(`goroutine \d+ \[|\.go:\d+|runtime\.|panic`)
 )
