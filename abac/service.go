@@ -51,6 +51,7 @@ type snapshot struct {
 	set    Set
 	engine *Engine
 	asked  time.Time // when the store was last asked for a newer one
+	failed bool      // it did not answer then
 }
 
 // version is the newest one heard of, and since when.
@@ -130,7 +131,8 @@ func (s *Service) current(ctx context.Context, app string) (*snapshot, error) {
 	s.mu.Lock()
 	snap, have := s.cached[app]
 	news := s.heard[app]
-	if have && (snap.engine.V >= news.v || now.Sub(snap.asked).Abs() < retryAfter) {
+	old := have && snap.failed && now.Sub(news.since) >= tolerated
+	if have && (snap.engine.V >= news.v || now.Sub(snap.asked).Abs() < retryAfter && !old) {
 		s.mu.Unlock()
 		return snap, nil
 	}
@@ -144,10 +146,24 @@ func (s *Service) current(ctx context.Context, app string) (*snapshot, error) {
 	if err == nil {
 		return s.adopt(fresh), nil
 	}
-	if have && !fault.Is(err, fault.NotFound) && now.Sub(news.since) < tolerated {
-		return snap, nil
+	if have && !fault.Is(err, fault.NotFound) {
+		s.fail(snap)
+		if now.Sub(news.since) < tolerated {
+			return snap, nil
+		}
 	}
 	return nil, err
+}
+
+// fail notes that a newer snapshot could not be read.
+func (s *Service) fail(old *snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.cached[old.set.App]; now != nil && now.engine == old.engine {
+		again := *now
+		again.failed = true
+		s.cached[old.set.App] = &again
+	}
 }
 
 // read asks the store, and then the defaults.

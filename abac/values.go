@@ -61,8 +61,8 @@ func (c *converter) value(v any, depth int) (_ types.Value, ok bool) {
 	case json.Number:
 		return number(v), true
 	case float64:
-		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
-			return types.Long(int64(v)), true
+		if math.Abs(v) >= 1<<53 {
+			return nil, true // it may not be the number that was meant
 		}
 		return number(json.Number(formatFloat(v))), true
 	case UID:
