@@ -113,6 +113,7 @@ scenario('a forbid that cannot be evaluated is no open door', s, {}, async ({ pa
   await says(page, 'DENY');
   assert.equal(await stateOf(page, 'second-factor'), 'decides');
   assert.equal(await stateOf(page, 'editors-transfer'), 'outvoted');
+  assert.equal(await page.locator('.gutter[data-for=policies] [data-mark=refuses]').count(), 4);
   await page.locator('#context').fill('{}');
   await page.locator('#statements [data-state=skipped]').waitFor();
   await says(page, 'DENY');

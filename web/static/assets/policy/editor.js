@@ -16,7 +16,7 @@ export function number(id) {
   gutter.scrollTop = byId(id).scrollTop;
 }
 
-/** Marks lines, first to last: "bad" or "decides", "skipped". */
+/** Marks lines, first to last: "bad", "decides", "refuses" or "skipped". */
 export function mark(id, ranges) {
   const lines = gutterOf(id).children;
   for (const line of lines) delete line.dataset.mark;

@@ -32,7 +32,7 @@ export function showDecision(decision) {
     return li;
   }));
   if (decision.statements.length === 0) byId("statements").append(element("li", { textContent: "There is no policy." }));
-  mark("policies", decision.statements.filter((p) => p.state === "decides" || p.state === "skipped").map((p) => ({ first: p.line, last: p.until, kind: p.state })));
+  mark("policies", decision.statements.filter((p) => p.state === "decides" || p.state === "skipped").map((p) => ({ first: p.line, last: p.until, kind: p.state === "decides" && p.effect === "forbid" ? "refuses" : p.state })));
 }
 
 const said = (cell) => (cell.failed ? "deny, with an error" : cell.allow ? "allow" : "deny");
