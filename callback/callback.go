@@ -5,6 +5,7 @@ package callback
 import (
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -78,6 +79,20 @@ func (e *endpoints) trip(c *gin.Context, tx string) (signin.Trip, error) {
 		return signin.Trip{}, startAgain(err)
 	}
 	return t, nil
+}
+
+// begin reads what a request brings, its trip, and the client the trip is for (nil for the broker's own pages).
+func (e *endpoints) begin(c *gin.Context, read func(*gin.Context) (url.Values, error)) (url.Values, signin.Trip, *clients.Client, error) {
+	values, err := read(c)
+	if err != nil {
+		return nil, signin.Trip{}, nil, err
+	}
+	t, err := e.trip(c, values.Get("tx"))
+	if err != nil {
+		return nil, t, nil, err
+	}
+	app, err := e.app(c, t)
+	return values, t, app, err
 }
 
 // startAgain makes the next step of an error page a fresh start.

@@ -17,20 +17,12 @@ import (
 
 // linkPage asks for the proof of an account, and then whether to connect the new identity to it.
 func (e *endpoints) linkPage(c *gin.Context) error {
-	q, err := web.Query(c)
-	if err != nil {
-		return err
-	}
-	t, err := e.trip(c, q.Get("tx"))
+	q, t, app, err := e.begin(c, web.Query)
 	if err != nil {
 		return err
 	}
 	if t.Pending == nil {
 		return e.onward(c, t)
-	}
-	app, err := e.app(c, t)
-	if err != nil {
-		return err
 	}
 	s, u, err := e.current(c)
 	if err != nil {
@@ -86,11 +78,7 @@ func (e *endpoints) ways(u users.User, names []string) []pages.Identity {
 // link connects the identity if the person says so. Both sides are proven by now: the new one by its provider, which is why the trip
 // carries it, the account by the session that this very trip opened.
 func (e *endpoints) link(c *gin.Context) error {
-	form, err := web.Form(c)
-	if err != nil {
-		return err
-	}
-	t, err := e.trip(c, form.Get("tx"))
+	form, t, _, err := e.begin(c, web.Form)
 	if err != nil {
 		return err
 	}

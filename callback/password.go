@@ -19,15 +19,7 @@ import (
 
 // page shows the ways to sign in.
 func (e *endpoints) page(c *gin.Context) error {
-	q, err := web.Query(c)
-	if err != nil {
-		return err
-	}
-	t, err := e.trip(c, q.Get("tx"))
-	if err != nil {
-		return err
-	}
-	app, err := e.app(c, t)
+	q, t, app, err := e.begin(c, web.Query)
 	if err != nil {
 		return err
 	}
@@ -120,15 +112,7 @@ func (e *endpoints) post(c *gin.Context) error {
 	if strings.HasPrefix(c.ContentType(), "application/json") {
 		return e.postJSON(c)
 	}
-	form, err := web.Form(c)
-	if err != nil {
-		return err
-	}
-	t, err := e.trip(c, form.Get("tx"))
-	if err != nil {
-		return err
-	}
-	app, err := e.app(c, t)
+	form, t, app, err := e.begin(c, web.Form)
 	if err != nil {
 		return err
 	}
@@ -213,11 +197,7 @@ func (e *endpoints) refused(c *gin.Context, t signin.Trip, app *clients.Client, 
 
 // goOn answers "Continue as …": the person chose the account that is signed in already.
 func (e *endpoints) goOn(c *gin.Context) error {
-	form, err := web.Form(c)
-	if err != nil {
-		return err
-	}
-	t, err := e.trip(c, form.Get("tx"))
+	_, t, _, err := e.begin(c, web.Form)
 	if err != nil {
 		return err
 	}
@@ -238,11 +218,7 @@ func (e *endpoints) goOn(c *gin.Context) error {
 }
 
 func (e *endpoints) registerPage(c *gin.Context) error {
-	q, err := web.Query(c)
-	if err != nil {
-		return err
-	}
-	t, err := e.trip(c, q.Get("tx"))
+	_, t, _, err := e.begin(c, web.Query)
 	if err != nil {
 		return err
 	}
@@ -265,11 +241,7 @@ func (e *endpoints) showRegister(c *gin.Context, status int, t signin.Trip, p pa
 
 // register makes an account from a name and a password. Its address stays unproven: it claims nothing until the mailbox is proven.
 func (e *endpoints) register(c *gin.Context) error {
-	form, err := web.Form(c)
-	if err != nil {
-		return err
-	}
-	t, err := e.trip(c, form.Get("tx"))
+	form, t, _, err := e.begin(c, web.Form)
 	if err != nil {
 		return err
 	}

@@ -49,11 +49,7 @@ func stateHash(state string) string {
 
 // start sends the browser to an upstream.
 func (e *endpoints) start(c *gin.Context) error {
-	q, err := web.Query(c)
-	if err != nil {
-		return err
-	}
-	t, err := e.trip(c, q.Get("tx"))
+	_, t, _, err := e.begin(c, web.Query)
 	if err != nil {
 		return err
 	}
