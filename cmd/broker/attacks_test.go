@@ -38,7 +38,7 @@ var alone = []func(*config.Config){func(*config.Config) {}}
 func attacks() []attack {
 	return slices.Concat(
 		attacksOnTheCallback(), attacksOnAuthorize(), attacksOnCodes(), attacksOnTheTokenEndpoint(), attacksOnRefreshTokens(), attacksOnTokens(),
-		attacksOnLinking(), attacksOnPasswords(), attacksOnSessions(), attacksOnKeys(), attacksOnTheSurface(), attacksOnTheStore(), attacksOnRoles(),
+		attacksOnLinking(), attacksOnPasswords(), attacksOnSessions(), attacksOnKeys(), attacksOnTheSurface(), attacksOnTheStore(), attacksOnPolicies(), attacksOnRoles(),
 	)
 }
 
