@@ -168,6 +168,9 @@ func (e *Edge) mount(routes []Route) error {
 		}
 		for _, m := range methods {
 			g.Handle(m, full, e.lane(r))
+			if full == e.base+"/" && e.base != "" {
+				g.Handle(m, e.base, e.lane(r)) // an issuer has no slash at its end, and people open it as it is written
+			}
 		}
 		e.patterns = append(e.patterns, pattern{strings.Split(full, "/"), r.Lane, r.EchoID})
 		if r.CORS == NoCORS {

@@ -100,6 +100,7 @@ func TestAnIssuerWithAPathHasEveryRouteBelowIt(t *testing.T) {
 			return nil
 		}},
 		{Method: http.MethodGet, Path: "/go", Lane: web.Browser, Handle: func(c *gin.Context) error { return web.SeeOther(c, web.Path(c, "/where")) }},
+		{Method: http.MethodGet, Path: "/", Lane: web.Browser, Handle: func(c *gin.Context) error { return web.SeeOther(c, web.Path(c, "/where")) }},
 		{Method: http.MethodGet, Path: wellKnown, Lane: web.Protocol, CORS: web.AnyCORS, AtRoot: true, Handle: ok},
 		{Method: http.MethodGet, Path: "/fails", Lane: web.Browser, Handle: failing(errors.New("x"))},
 	})
@@ -112,7 +113,12 @@ func TestAnIssuerWithAPathHasEveryRouteBelowIt(t *testing.T) {
 	s.ask(t, "GET", wellKnown, "").want(t, 200)
 	s.ask(t, "GET", "/auth"+wellKnown, "").want(t, 404)
 	s.ask(t, "GET", "/where", "").want(t, 404)
-	s.ask(t, "GET", "/auth/", "").want(t, 404)
+	for _, root := range []string{"/auth", "/auth/"} { // the issuer as it is written, and with the slash of its page
+		if got := s.ask(t, "GET", root, "").want(t, 303).header.Get("Location"); got != "/auth/where" {
+			t.Errorf("%s leads to %q", root, got)
+		}
+	}
+	s.ask(t, "GET", "/", "").want(t, 404)
 	if page := s.ask(t, "GET", "/auth/fails", "").want(t, 500).body; !strings.Contains(page, `href="/auth/`) || strings.Contains(page, `href="/static`) {
 		t.Errorf("the error page leads out of the issuer's path:\n%s", page)
 	}
