@@ -11,14 +11,17 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -193,13 +196,28 @@ func asMap(v reflect.Value) any {
 	return v.Interface()
 }
 
+// freePort is a port that nobody listens at. It is below those that the system hands out by itself, and is given once: no other test
+// gets it before its broker listens.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l := listen(t, "127.0.0.1:0")
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	const lowest, many = 12_000, 20_000
+	for range many {
+		port := strconv.Itoa(lowest + int(portsGiven.Add(1)%many))
+		if l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+port); err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
+
+// portsGiven begins anywhere, for others who run the same tests here.
+var portsGiven = func() *atomic.Uint32 {
+	var n atomic.Uint32
+	n.Store(mathrand.Uint32N(1 << 30))
+	return &n
+}()
 
 // localhostCertificate writes cert.pem and key.pem for localhost and returns who to trust.
 func localhostCertificate(t testing.TB, dir string) *x509.CertPool {
