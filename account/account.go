@@ -12,6 +12,7 @@ import (
 	"example.com/broker/apikeys"
 	"example.com/broker/internal/fault"
 	"example.com/broker/lifecycle"
+	"example.com/broker/oauth"
 	"example.com/broker/providers"
 	"example.com/broker/sessions"
 	"example.com/broker/tokens"
@@ -54,9 +55,18 @@ func (e *endpoints) home(c *gin.Context) error { return web.SeeOther(c, web.Path
 // me answers with the caller of an access token.
 func (e *endpoints) me(c *gin.Context) error {
 	who := web.CallerOf(c)
-	s := who.Token.Subject
+	s, u := who.Token.Subject, who.User
+	// An app that is not first-party learns here what the person allowed it, as at userinfo.
+	if !e.Guards.FirstParty(c.Request.Context(), s.ClientID) {
+		if !slices.Contains(s.Scopes, oauth.ScopeProfile) {
+			u.Username, u.Name = "", ""
+		}
+		if !slices.Contains(s.Scopes, oauth.ScopeEmail) {
+			u.Email, u.EmailVerified = "", false
+		}
+	}
 	c.JSON(http.StatusOK, gin.H{
-		"sub": s.ID, "username": who.User.Username, "name": who.User.Name, "email": who.User.Email, "email_verified": who.User.EmailVerified,
+		"sub": s.ID, "username": u.Username, "name": u.Name, "email": u.Email, "email_verified": u.EmailVerified,
 		"roles": s.Roles, "scope": strings.Join(s.Scopes, " "), "client_id": s.ClientID,
 	})
 	return nil
