@@ -5,8 +5,14 @@ package sqlite
 import (
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
+)
+
+const (
+	lockTries = 10
+	lockPause = 20 * time.Millisecond
 )
 
 var errLocked = errors.New("locked by another process")
@@ -18,7 +24,14 @@ func acquire(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	// A child that is being forked at the moment its parent closes the file holds the lock until it has executed: that is over in
+	// milliseconds, and no sign of another broker.
+	for range lockTries {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			break
+		}
+		time.Sleep(lockPause)
+	}
 	if err == nil {
 		return f, nil
 	}
