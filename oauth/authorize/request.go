@@ -128,7 +128,6 @@ func (e *endpoint) openID(c *gin.Context, t *signin.Trip, app clients.Client, q 
 			t.Needs.Select = true
 		case "consent":
 			t.Needs.Consent = true
-		case "create":
 		default:
 			return bad("prompt has '%.40s', expected none, login, consent or select_account", p)
 		}
