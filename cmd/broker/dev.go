@@ -397,7 +397,8 @@ func (r *devRun) serve(ctx context.Context, p *program) error {
 		stop()
 		return errors.Join(err, <-ended)
 	}
-	return <-ended
+	// What no longer answers must not look to the next script as if it did.
+	return errors.Join(<-ended, r.folder.Unpublish())
 }
 
 // settle does what needs the store to be ours, and returns what is to be served.
