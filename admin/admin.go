@@ -1,4 +1,4 @@
-// Package admin is the JSON API of those who run the broker: users, roles, mapping rules, clients, APIs and the audit log. It decides
+// Package admin is the JSON API of those who run the broker: users, roles, mapping rules, clients, APIs, policies and the audit log. It decides
 // nothing by itself: what may be done to an account, a role or a client is said by the services that own them. The pages over it are left
 // to somebody else.
 package admin
@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/broker/abac"
 	"example.com/broker/audit"
 	"example.com/broker/clients"
 	"example.com/broker/internal/fault"
@@ -30,6 +31,7 @@ type Deps struct {
 	Rules     *rbac.Rules
 	Clients   *clients.Service
 	APIs      []clients.API
+	Policies  *abac.Service
 	Providers *providers.Registry
 	AuditLog  audit.Store
 	Audit     audit.Recorder
@@ -79,6 +81,9 @@ func Routes(d Deps) []web.Route {
 		write(http.MethodPut, "/clients/:id", e.putClient),
 		write(http.MethodPost, "/clients/:id/rotate-secret", e.rotateSecret),
 		read("/apis", e.listAPIs),
+		read("/policies", e.listPolicies),
+		read("/policies/:app", e.getPolicies),
+		write(http.MethodPut, "/policies/:app", e.putPolicies),
 		read("/audit", e.listAudit),
 		{
 			Method: http.MethodDelete, Path: "/users/:id", Lane: web.Browser, CORS: web.ClientCORS,

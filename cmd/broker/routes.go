@@ -62,7 +62,7 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 			Guards: guards, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Grants: p.grants, Keys: p.apikeys, Providers: p.providers, Now: p.now,
 		}),
 		admin.Routes(admin.Deps{
-			Guards: guards, Users: p.users, Roles: p.roles, Rules: p.rules, Clients: p.clients, APIs: p.cfg.RegisteredAPIs(), Providers: p.providers,
+			Guards: guards, Users: p.users, Roles: p.roles, Rules: p.rules, Clients: p.clients, APIs: p.cfg.RegisteredAPIs(), Policies: p.policies, Providers: p.providers,
 			AuditLog: p.stores.Audit, Audit: p.audit, Seal: p.seal, Now: p.now,
 		}),
 		authzen.Routes(authzen.Deps{
