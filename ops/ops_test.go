@@ -77,7 +77,8 @@ func TestHealthAndReadiness(t *testing.T) {
 		{"asked in full", "/readyz?verbose", 0, nil, 200, map[string]string{"status": "ready", "changes": "ok", "store": "ok"}, 1},
 		{
 			"asked in full while the store is away: the stream decides, and the reason stays here", "/readyz?verbose", 0, errors.New("mongodb://user:hunter2@db"), 200,
-			map[string]string{"status": "ready", "changes": "ok", "store": "does not answer"}, 1,
+			map[string]string{"status": "ready", "changes": "ok", "store": "does not answer"},
+			1,
 		},
 	} {
 		t.Run(row.rule, func(t *testing.T) {

@@ -50,9 +50,9 @@ type Config struct {
 	Groups bool
 	// Ask returns the values of a claim that mapping rules compare with, for an upstream that leaves out of its lists what has to be asked
 	// for by name; nil for none.
-	Ask func(claim string) []string
-	Client                    *http.Client
-	Now                       func() time.Time
+	Ask    func(claim string) []string
+	Client *http.Client
+	Now    func() time.Time
 }
 
 // Flow is what a trip to an upstream must remember; it travels sealed in a cookie.

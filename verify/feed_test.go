@@ -581,7 +581,8 @@ func BenchmarkFeedCheck(b *testing.B) {
 						binary.BigEndian.PutUint64(ids[8*i:], fingerprints.Of("x", fmt.Sprint(s.asked(), i)))
 					}
 					groups = []fingerprints.Group{
-						{Kind: fingerprints.Token, End: epoch.Unix() + 900, IDs: b64(ids)}, group(fingerprints.Grant, 0, "g"), group(fingerprints.Session, 0, "s"),
+						{Kind: fingerprints.Token, End: epoch.Unix() + 900, IDs: b64(ids)},
+						group(fingerprints.Grant, 0, "g"), group(fingerprints.Session, 0, "s"),
 						group(fingerprints.User, 1, "u"), group(fingerprints.Client, 1, "c"),
 					}
 				}

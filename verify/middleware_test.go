@@ -102,22 +102,42 @@ func TestMiddlewareAnswers(t *testing.T) {
 		{"no token: a challenge without error (RFC 6750 3.1)", "/", nil, 401, "missing_token", bare, ""},
 		{"other scheme", "/", []string{"Basic YTpi"}, 401, "missing_token", bare, ""},
 		{"empty header", "/", []string{""}, 401, "missing_token", bare, ""},
-		{"scheme without token", "/", []string{"Bearer"}, 400, "invalid_request",
-			bare + `, error="invalid_request", error_description="the Authorization header is malformed, 'Bearer' and one token are expected"`, ""},
+		{
+			"scheme without token", "/",
+			[]string{"Bearer"},
+			400, "invalid_request",
+			bare + `, error="invalid_request", error_description="the Authorization header is malformed, 'Bearer' and one token are expected"`, "",
+		},
 		{"scheme and spaces", "/", []string{"Bearer   "}, 400, "invalid_request", "", ""},
 		{"two tokens in a header", "/", []string{"Bearer " + good + " " + good}, 400, "invalid_request", "", ""},
 		{"two tokens with a comma", "/", []string{"Bearer " + good + ",Bearer"}, 400, "invalid_request", "", ""},
-		{"two headers", "/", []string{"Bearer " + good, "Bearer " + good}, 400, "invalid_request",
-			bare + `, error="invalid_request", error_description="the request has several Authorization headers, one is expected"`, ""},
+		{
+			"two headers", "/",
+			[]string{"Bearer " + good, "Bearer " + good},
+			400, "invalid_request",
+			bare + `, error="invalid_request", error_description="the request has several Authorization headers, one is expected"`, "",
+		},
 		{"token in the query", "/?access_token=" + good, nil, 400, "invalid_request", "", ""},
 		{"token in the query beside the header", "/?a=b&access_token=x", []string{"Bearer " + good}, 400, "invalid_request", "", ""},
 		{"token in the query, escaped", "/?access%5Ftoken=x", []string{"Bearer " + good}, 400, "invalid_request", "", ""},
-		{"bad token", "/", []string{"Bearer a.b"}, 401, "invalid_token",
-			bare + `, error="invalid_token", error_description="the token has 2 parts, 3 are expected"`, ""},
-		{"received text cannot leave the quotes", "/", []string{"Bearer " + other}, 401, "invalid_token",
-			bare + `, error="invalid_token", error_description="the audience is ''x?', 'https://orders.example' is expected"`, ""},
-		{"revoked token", "/", []string{"Bearer " + revoked}, 401, "invalid_token",
-			bare + `, error="invalid_token", error_description="the token was revoked"`, ""},
+		{
+			"bad token", "/",
+			[]string{"Bearer a.b"},
+			401, "invalid_token",
+			bare + `, error="invalid_token", error_description="the token has 2 parts, 3 are expected"`, "",
+		},
+		{
+			"received text cannot leave the quotes", "/",
+			[]string{"Bearer " + other},
+			401, "invalid_token",
+			bare + `, error="invalid_token", error_description="the audience is ''x?', 'https://orders.example' is expected"`, "",
+		},
+		{
+			"revoked token", "/",
+			[]string{"Bearer " + revoked},
+			401, "invalid_token",
+			bare + `, error="invalid_token", error_description="the token was revoked"`, "",
+		},
 		{"not knowing is no refusal", "/", []string{"Bearer " + unsure}, 503, "temporarily_unavailable", "", "2"},
 	}
 	h := guarded(v)
@@ -165,22 +185,34 @@ func TestRequirements(t *testing.T) {
 		want      problem
 	}{
 		{"one of the roles", verify.RequireRoles("admin", "viewer"), nil, "", problem{}},
-		{"none of the roles", verify.RequireRoles("admin", "owner"), nil,
+		{
+			"none of the roles", verify.RequireRoles("admin", "owner"), nil,
 			begin + `the caller has the roles editor, viewer, one of admin, owner is expected"`,
-			problem{Detail: "the caller has the roles editor, viewer, one of admin, owner is expected", RequiredRoles: []string{"admin", "owner"}}},
-		{"a role in another case", verify.RequireRoles("Editor"), nil,
+			problem{Detail: "the caller has the roles editor, viewer, one of admin, owner is expected", RequiredRoles: []string{"admin", "owner"}},
+		},
+		{
+			"a role in another case", verify.RequireRoles("Editor"), nil,
 			begin + `the caller has the roles editor, viewer, one of Editor is expected"`,
-			problem{Detail: "the caller has the roles editor, viewer, one of Editor is expected", RequiredRoles: []string{"Editor"}}},
-		{"no roles at all", verify.RequireRoles("admin"), members{"roles": nil},
+			problem{Detail: "the caller has the roles editor, viewer, one of Editor is expected", RequiredRoles: []string{"Editor"}},
+		},
+		{
+			"no roles at all", verify.RequireRoles("admin"),
+			members{"roles": nil},
 			begin + `the caller has no role, one of admin is expected"`,
-			problem{Detail: "the caller has no role, one of admin is expected", RequiredRoles: []string{"admin"}}},
+			problem{Detail: "the caller has no role, one of admin is expected", RequiredRoles: []string{"admin"}},
+		},
 		{"all of the scopes", verify.RequireScope("orders:read", "openid"), nil, "", problem{}},
-		{"one of two scopes", verify.RequireScope("orders:read", "orders:write"), nil,
+		{
+			"one of two scopes", verify.RequireScope("orders:read", "orders:write"), nil,
 			begin + `the token has the scopes openid, orders:read, all of orders:read, orders:write are expected", scope="orders:read orders:write"`,
-			problem{Detail: "the token has the scopes openid, orders:read, all of orders:read, orders:write are expected", RequiredScope: "orders:read orders:write"}},
-		{"no scope at all", verify.RequireScope("orders:read"), members{"scope": ""},
+			problem{Detail: "the token has the scopes openid, orders:read, all of orders:read, orders:write are expected", RequiredScope: "orders:read orders:write"},
+		},
+		{
+			"no scope at all", verify.RequireScope("orders:read"),
+			members{"scope": ""},
 			begin + `the token has no scope, all of orders:read are expected", scope="orders:read"`,
-			problem{Detail: "the token has no scope, all of orders:read are expected", RequiredScope: "orders:read"}},
+			problem{Detail: "the token has no scope, all of orders:read are expected", RequiredScope: "orders:read"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.rule, func(t *testing.T) {

@@ -161,8 +161,10 @@ func TestVerifyRefuses(t *testing.T) {
 		{"F05 typ application/ alone", as(members{"typ": "application/"}), "type is 'application/'"},
 		{"F05 typ logout+jwt", as(members{"typ": "logout+jwt"}), "type is 'logout+jwt'"},
 		{"F05 typ array", as(members{"typ": []string{"at+jwt"}}), "'typ' is not a string"},
-		{"F05 token of another issuer", say(members{"iss": "https://accounts.google.com"}),
-			"issuer is 'https://accounts.google.com', 'https://broker.example/auth' is expected"},
+		{
+			"F05 token of another issuer", say(members{"iss": "https://accounts.google.com"}),
+			"issuer is 'https://accounts.google.com', 'https://broker.example/auth' is expected",
+		},
 		{"F05 issuer with a slash more", say(members{"iss": issuer + "/"}), "issuer is"},
 		{"F05 issuer in another case", say(members{"iss": strings.ToUpper(issuer)}), "issuer is"},
 		{"F05 issuer missing", say(members{"iss": nil}), "issuer is ''"},
@@ -170,8 +172,10 @@ func TestVerifyRefuses(t *testing.T) {
 
 		// F06: the audience.
 		{"F06 aud missing", say(members{"aud": nil}), "names no audience"},
-		{"F06 aud of another API", say(members{"aud": "https://other.example"}),
-			"audience is 'https://other.example', 'https://orders.example' is expected"},
+		{
+			"F06 aud of another API", say(members{"aud": "https://other.example"}),
+			"audience is 'https://other.example', 'https://orders.example' is expected",
+		},
 		{"F06 aud longer than ours", say(members{"aud": audience + ".evil.example"}), "audience is"},
 		{"F06 aud number", say(members{"aud": 7}), "'aud' is neither"},
 		{"F06 aud null", say(members{"aud": raw("null")}), "'aud' is neither"},
@@ -209,8 +213,10 @@ func TestVerifyRefuses(t *testing.T) {
 		{"F10 depth 17", say(members{"deep": raw(strings.Repeat("[", 16) + strings.Repeat("]", 16))}), "nests deeper than 16"},
 		{"F10 depth 17 of objects", payload(with(`"d":` + strings.Repeat(`{"a":`, 16) + "1" + strings.Repeat("}", 16))), "nests deeper than 16"},
 		{"F10 257 members", payload(with(manyMembers(300))), "more than 256 members"},
-		{"F10 257 members in nested objects", payload(with(`"a":[` + strings.TrimSuffix(strings.Repeat(`{"a":1,"b":2},`, 130), ",") + `]`)),
-			"more than 256 members"},
+		{
+			"F10 257 members in nested objects", payload(with(`"a":[` + strings.TrimSuffix(strings.Repeat(`{"a":1,"b":2},`, 130), ",") + `]`)),
+			"more than 256 members",
+		},
 
 		// F11: encryption.
 		{"F11 five parts", part(`{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":2147483648}`) + ".a.b.c.d", "is encrypted (5 parts)"},

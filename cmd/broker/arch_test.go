@@ -95,7 +95,8 @@ var fences = []fence{
 	{[]string{"github.com/cedar-policy/cedar-go"}, []string{"abac"}, nil, "policies are evaluated in one place"},
 	{
 		[]string{"github.com/alexedwards/argon2id", "github.com/go-crypt/crypt", "golang.org/x/crypto/argon2", "golang.org/x/crypto/bcrypt", "golang.org/x/crypto/scrypt", "golang.org/x/crypto/pbkdf2", "crypto/pbkdf2"},
-		[]string{"users"}, nil, "hashes of passwords are computed in one bounded pool",
+		[]string{"users"},
+		nil, "hashes of passwords are computed in one bounded pool",
 	},
 	{[]string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/knadh/koanf"}, []string{"cmd/broker", "config"}, nil, "nothing else knows where a value came from"},
 	{[]string{"github.com/prometheus/client_golang"}, []string{"ops"}, nil, "others count by a function they are given"},

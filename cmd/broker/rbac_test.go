@@ -282,7 +282,8 @@ func rulesAreTriedAndSaved(t *testing.T, w *world) {
 	admin.ask("PUT", "/admin/api/mapping-rules", map[string]any{"v": 7, "rules": []any{}}).is(t, 409, "rules_changed", admin.who.ID)
 	// There is no inheritance: a role that names another is no role.
 	for _, body := range []any{
-		map[string]any{"permissions": []string{"a:b"}, "inherits": []string{"admin"}}, map[string]any{"permissions": []string{"everything"}},
+		map[string]any{"permissions": []string{"a:b"}, "inherits": []string{"admin"}},
+		map[string]any{"permissions": []string{"everything"}},
 		map[string]any{"permissions": slices.Repeat([]string{"a:b"}, 10000)},
 	} {
 		if r := admin.ask("PUT", "/admin/api/roles/odd", body); r.StatusCode != 400 {
@@ -326,8 +327,10 @@ func adminListsGiveNothingAway(t *testing.T, w *world) {
 	if r := admin.ask("GET", "/admin/api/users?q="+admin.who.Username, nil); len(r.json["users"].([]any)) != 1 {
 		t.Errorf("search: %s", r.raw)
 	}
-	secretive := admin.ask("POST", "/admin/api/clients", map[string]any{"client_id": "shop", "token_endpoint_auth_method": "client_secret_basic",
-		"grant_types": []string{"client_credentials"}})
+	secretive := admin.ask("POST", "/admin/api/clients", map[string]any{
+		"client_id": "shop", "token_endpoint_auth_method": "client_secret_basic",
+		"grant_types": []string{"client_credentials"},
+	})
 	secretive.is(t, 201, "")
 	for _, path := range []string{"/users", "/users/" + admin.who.ID, "/clients", "/clients/shop", "/apis", "/roles", "/mapping-rules", "/audit"} {
 		r := admin.ask("GET", "/admin/api"+path, nil)

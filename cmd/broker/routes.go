@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -21,10 +24,6 @@ import (
 	"example.com/broker/samples"
 	"example.com/broker/users"
 	"example.com/broker/web"
-
-	"context"
-	"slices"
-	"strings"
 )
 
 // routes is the one list of the broker's surface. testdata/routes.golden holds it.

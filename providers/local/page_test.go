@@ -202,7 +202,10 @@ func TestOnlyLoopbackHostsAreServed(t *testing.T) {
 		host   string
 		status int
 	}{
-		{"127.0.0.1:1234", 401}, {"localhost", 401}, {"[::1]:1", 401}, {"[::1]", 401},
+		{"127.0.0.1:1234", 401},
+		{"localhost", 401},
+		{"[::1]:1", 401},
+		{"[::1]", 401},
 		{"github.dev.example", 401}, // the configured one
 		{"evil.example", 421},
 		{"127.0.0.1.evil.example:80", 421},
