@@ -38,8 +38,10 @@ async function closeDialog(page) {
 async function tryOut(page, method, route, fill = async () => {}) {
   const block = page.locator(`.opblock-${method}`).filter({ has: page.locator(`.opblock-summary-path[data-path="${route}"]`) });
   if (!await block.locator('.opblock-body').isVisible()) await block.locator('.opblock-summary-control').click();
-  const button = block.locator('.try-out__btn', { hasText: 'Try it out' });
-  if (await button.isVisible()) await button.click();
+  // The button is there once the operation has been drawn; in an operation tried before it says "Cancel".
+  const button = block.locator('.try-out__btn');
+  await button.waitFor();
+  if ((await button.textContent()).includes('Try it out')) await button.click();
   await fill(block);
   await block.locator('.btn.execute').click();
   const live = block.locator('.live-responses-table .response').first();
