@@ -70,7 +70,6 @@ const (
 	AnswerConnect = "connect"
 	AnswerSignOut = "signout"
 	AnswerStay    = "stay"
-	AnswerGo      = "continue"
 )
 
 // button is an Action ready for the template.
