@@ -15,7 +15,6 @@ func (u UID) cedar() cedar.EntityUID {
 	return cedar.NewEntityUID(cedar.EntityType(u.Type), cedar.String(u.ID))
 }
 
-
 // Entity is a subject or a resource with its attributes: bool, string, int, int64, json.Number, float64, UID, []string, []any and
 // map[string]any.
 type Entity struct {
