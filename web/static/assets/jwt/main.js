@@ -16,7 +16,7 @@ let token = read(""); // as read.js gives it, or the one chosen of several
 let picked = 0;
 let own = null; // this broker's keys once they were fetched
 let signature = { state: "none" };
-let turn = 0; // only the latest check of a signature counts
+let latest = Promise.resolve(); // only the latest check of a signature counts
 let shownTitles = "";
 
 const isMine = () => token.kind === "jws" && token.payload.value?.iss === issuer;
@@ -37,12 +37,19 @@ function decode() {
   checkSignature();
 }
 
-async function checkSignature({ fresh = false } = {}) {
-  const mine = ++turn;
-  const result = await signatureOf(fresh).catch((problem) => ({ state: "broken", why: problem.message }));
-  if (mine !== turn) return;
-  signature = result;
-  show();
+function checkSignature({ fresh = false } = {}) {
+  const mine = signatureOf(fresh).catch((problem) => ({ state: "broken", why: problem.message })).then((result) => {
+    if (mine !== latest) return;
+    signature = result;
+    show();
+  });
+  latest = mine;
+}
+
+/** Says the verdict once no check is under way: typing that has just ended may have begun another one in the meantime. */
+async function sayVerdict() {
+  for (let seen; seen !== latest;) await (seen = latest);
+  say(byId("verdict-text").textContent);
 }
 
 async function signatureOf(fresh) {
@@ -177,15 +184,15 @@ function showCheck() {
   showChecks(steps);
 }
 
-async function refetch() {
-  await checkSignature({ fresh: true });
-  say(byId("verdict-text").textContent);
+function refetch() {
+  checkSignature({ fresh: true });
+  return sayVerdict();
 }
 
-async function verifyNow() {
-  await checkSignature();
+function verifyNow() {
+  checkSignature();
   byId("verdict").scrollIntoView({ block: "nearest" });
-  say(byId("verdict-text").textContent);
+  return sayVerdict();
 }
 
 /** The production verifier, which knows what was revoked. It gets the token only by this button. */
