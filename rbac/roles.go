@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
 )
 
@@ -55,7 +56,7 @@ type Options struct {
 // Roles are the roles in force. Reads are served from a copy that follows the change stream. It is safe for concurrent use.
 type Roles struct {
 	o    Options
-	copy *mirror[roleBook]
+	copy *changes.Mirror[roleBook]
 }
 
 // roleBook is a RoleSet, and what is asked of it at each request.
@@ -66,17 +67,11 @@ type roleBook struct {
 
 // NewRoles holds the defaults until Load.
 func NewRoles(o Options) *Roles {
-	r := &Roles{o: o}
-	r.copy = &mirror[roleBook]{
-		load: func(ctx context.Context) (roleBook, error) {
-			s, err := o.Store.LoadRoles(ctx)
-			return bookOf(s), err
-		},
-		version: func(b roleBook) int64 { return b.set.V }, now: o.Now,
+	load := func(ctx context.Context) (roleBook, error) {
+		s, err := o.Store.LoadRoles(ctx)
+		return bookOf(s), err
 	}
-	first := bookOf(RoleSet{})
-	r.copy.current.Store(&first)
-	return r
+	return &Roles{o, changes.NewMirror(bookOf(RoleSet{}), load, func(b roleBook) int64 { return b.set.V }, o.Now)}
 }
 
 // bookOf adds what every installation has: admin is what it is, whatever a document says, and a built-in role that is missing from it has
@@ -100,19 +95,19 @@ func bookOf(s RoleSet) roleBook {
 }
 
 // Load reads the stored roles.
-func (r *Roles) Load(ctx context.Context) error { return r.copy.refresh(ctx) }
+func (r *Roles) Load(ctx context.Context) error { return r.copy.Refresh(ctx) }
 
 // Heard takes a RolesVersion entry of the change stream.
-func (r *Roles) Heard(version int64) { r.copy.heard(version) }
+func (r *Roles) Heard(version int64) { r.copy.Heard(version) }
 
 // Sets returns the permission set of each role. It is shared and must not be altered.
-func (r *Roles) Sets() map[string][]Permission { return r.copy.get().sets }
+func (r *Roles) Sets() map[string][]Permission { return r.copy.Get().sets }
 
 // Known reports whether there is a role of this name.
 func (r *Roles) Known(name string) bool { _, ok := r.Sets()[name]; return ok }
 
 // All returns every role, ordered by name, with the version of the document. It is shared and must not be altered.
-func (r *Roles) All() RoleSet { return r.copy.get().set }
+func (r *Roles) All() RoleSet { return r.copy.Get().set }
 
 // Names are the names of all roles, sorted.
 func (r *Roles) Names() []string {
@@ -197,43 +192,22 @@ func (role Role) check() error {
 	return nil
 }
 
-// change edits the stored document. Where the caller named no version, it starts over when somebody else was first.
+// change edits the stored document, which holds every role but admin.
 func (r *Roles) change(ctx context.Context, want int64, by string, edit func(*RoleSet) error) (RoleSet, error) {
-	for {
-		stored, err := r.o.Store.LoadRoles(ctx)
-		if err != nil {
-			return RoleSet{}, err
-		}
-		s := bookOf(stored).set
-		if want != 0 && want != s.V {
-			return RoleSet{}, changedBy("roles_changed", "The roles were", s.By, s.At, s.V, want)
-		}
-		s.Roles = slices.DeleteFunc(slices.Clone(s.Roles), func(role Role) bool { return role.Name == Admin })
-		if err := edit(&s); err != nil {
-			return RoleSet{}, err
-		}
-		s.By, s.At = by, r.o.Now().UTC().Truncate(time.Millisecond)
-		if err := r.o.Announce(ctx, s.V+1); err != nil {
-			return RoleSet{}, err
-		}
-		err = r.o.Store.SwapRoles(ctx, s)
-		if fault.Is(err, fault.Conflict) {
-			continue
-		}
-		if err != nil {
-			return RoleSet{}, err
-		}
-		s.V++
-		book := bookOf(s)
-		r.copy.adopt(book)
-		return book.set, nil
+	s, err := changes.Document[RoleSet]{
+		Load: r.o.Store.LoadRoles, Swap: r.o.Store.SwapRoles, Announce: r.o.Announce,
+		Stamp: func(s *RoleSet) (*int64, *string, *time.Time) { return &s.V, &s.By, &s.At },
+	}.Change(ctx, changes.Edit[RoleSet]{
+		Want: want, Code: "roles_changed", What: "The roles were", By: by, At: r.o.Now(),
+		Do: func(s *RoleSet) error {
+			s.Roles = slices.DeleteFunc(bookOf(*s).set.Roles, func(role Role) bool { return role.Name == Admin })
+			return edit(s)
+		},
+	})
+	if err != nil {
+		return RoleSet{}, err
 	}
-}
-
-func changedBy(code, what, by string, at time.Time, have, want int64) error {
-	if by == "" {
-		return fault.New(fault.Conflict, code, "%s changed meanwhile: the version is %d, expected %d. Read again, then repeat.", what, have, want)
-	}
-	return fault.New(fault.Conflict, code, "%s changed by %s at %s: the version is %d, expected %d. Read again, then repeat.",
-		what, by, at.Format(time.RFC3339), have, want)
+	book := bookOf(s)
+	r.copy.Adopt(book)
+	return book.set, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
 )
 
@@ -142,7 +143,7 @@ type Rules struct {
 	o     Options
 	fixed []Rule
 	roles *Roles
-	copy  *mirror[RuleSet]
+	copy  *changes.Mirror[RuleSet]
 }
 
 // NewRules takes the rules of the configuration, and holds none of the store until Load. fault.Invalid "rule_invalid" if one of the
@@ -156,17 +157,16 @@ func NewRules(o Options, fixed []Rule, roles *Roles) (*Rules, error) {
 		return nil, err
 	}
 	r := &Rules{o: o, fixed: fixed, roles: roles}
-	r.copy = &mirror[RuleSet]{load: o.Store.LoadRules, version: func(s RuleSet) int64 { return s.V }, now: o.Now}
-	r.copy.current.Store(&RuleSet{})
+	r.copy = changes.NewMirror(RuleSet{}, o.Store.LoadRules, func(s RuleSet) int64 { return s.V }, o.Now)
 	return r, nil
 }
 
 // Load reads the stored rules. fault.Conflict "rule_twice" if one has the id of a rule of the configuration.
 func (r *Rules) Load(ctx context.Context) error {
-	if err := r.copy.refresh(ctx); err != nil {
+	if err := r.copy.Refresh(ctx); err != nil {
 		return err
 	}
-	for _, rule := range r.copy.get().Rules {
+	for _, rule := range r.copy.Get().Rules {
 		if r.isFixed(rule.ID) {
 			return fault.New(fault.Conflict, "rule_twice", "The mapping rule %s is in the configuration and in the store: rename one of them.", rule.ID)
 		}
@@ -179,11 +179,11 @@ func (r *Rules) isFixed(id string) bool {
 }
 
 // Heard takes a RulesVersion entry of the change stream.
-func (r *Rules) Heard(version int64) { r.copy.heard(version) }
+func (r *Rules) Heard(version int64) { r.copy.Heard(version) }
 
 // All returns every rule in the order of evaluation, with the version of the stored ones.
 func (r *Rules) All() RuleSet {
-	s := r.copy.get()
+	s := r.copy.Get()
 	s.Rules = slices.Concat(r.fixed, s.Rules)
 	return s
 }
@@ -201,29 +201,21 @@ func (r *Rules) Save(ctx context.Context, rules []Rule, want int64, by string) (
 			return RuleSet{}, fault.New(fault.Conflict, "rule_fixed", "The rule %s is defined by the configuration: change it there.", rule.ID)
 		}
 	}
-	for {
-		s, err := r.o.Store.LoadRules(ctx)
-		if err != nil {
-			return RuleSet{}, err
-		}
-		if want != 0 && want != s.V {
-			return RuleSet{}, changedBy("rules_changed", "The rules were", s.By, s.At, s.V, want)
-		}
-		next := RuleSet{V: s.V, By: by, At: r.o.Now().UTC().Truncate(time.Millisecond), Rules: slices.Clone(rules)}
-		if err := r.o.Announce(ctx, s.V+1); err != nil {
-			return RuleSet{}, err
-		}
-		err = r.o.Store.SwapRules(ctx, next)
-		if fault.Is(err, fault.Conflict) {
-			continue
-		}
-		if err != nil {
-			return RuleSet{}, err
-		}
-		next.V++
-		r.copy.adopt(next)
-		return r.All(), nil
+	next, err := changes.Document[RuleSet]{
+		Load: r.o.Store.LoadRules, Swap: r.o.Store.SwapRules, Announce: r.o.Announce,
+		Stamp: func(s *RuleSet) (*int64, *string, *time.Time) { return &s.V, &s.By, &s.At },
+	}.Change(ctx, changes.Edit[RuleSet]{
+		Want: want, Code: "rules_changed", What: "The rules were", By: by, At: r.o.Now(),
+		Do: func(s *RuleSet) error {
+			s.Rules = slices.Clone(rules)
+			return nil
+		},
+	})
+	if err != nil {
+		return RuleSet{}, err
 	}
+	r.copy.Adopt(next)
+	return r.All(), nil
 }
 
 // Values returns what the rules of a provider compare a claim with: what an upstream must be asked about one by one.

@@ -1,4 +1,4 @@
-package rbac
+package changes
 
 import (
 	"context"
@@ -13,9 +13,9 @@ const (
 	lookFor   = 2 * time.Second
 )
 
-// mirror is a copy of one stored document that follows the change stream. The entry of the stream comes before the row, so what was
-// heard of is looked for until it is there.
-type mirror[T any] struct {
+// Mirror is a copy of one stored document that follows the change stream. The entry of the stream comes before the row, so what was
+// heard of is looked for until it is there. It is safe for concurrent use.
+type Mirror[T any] struct {
 	load    func(context.Context) (T, error)
 	version func(T) int64
 	now     func() time.Time
@@ -27,9 +27,16 @@ type mirror[T any] struct {
 	looked time.Time
 }
 
-// get returns the copy. It reads the store where a newer version has been announced, at most once in lookEvery; while that fails, the
+// NewMirror holds first until Refresh. load reads the document, version tells the V of a copy.
+func NewMirror[T any](first T, load func(context.Context) (T, error), version func(T) int64, now func() time.Time) *Mirror[T] {
+	m := &Mirror[T]{load: load, version: version, now: now}
+	m.current.Store(&first)
+	return m
+}
+
+// Get returns the copy. It reads the store where a newer version has been announced, at most once in lookEvery; while that fails, the
 // copy is as old as it was.
-func (m *mirror[T]) get() T {
+func (m *Mirror[T]) Get() T {
 	have := m.current.Load()
 	if m.wanted.Load() > m.version(*have) && m.mu.TryLock() {
 		defer m.mu.Unlock()
@@ -37,23 +44,23 @@ func (m *mirror[T]) get() T {
 			m.looked = now
 			ctx, cancel := context.WithTimeout(context.Background(), lookFor)
 			defer cancel()
-			_ = m.refresh(ctx) // the next caller tries again
+			_ = m.Refresh(ctx) // the next caller tries again
 		}
 	}
 	return *m.current.Load()
 }
 
-// refresh reads the store.
-func (m *mirror[T]) refresh(ctx context.Context) error {
+// Refresh reads the store.
+func (m *Mirror[T]) Refresh(ctx context.Context) error {
 	v, err := m.load(ctx)
 	if err == nil {
-		m.adopt(v)
+		m.Adopt(v)
 	}
 	return err
 }
 
-// adopt takes a version that is not older than the one at hand.
-func (m *mirror[T]) adopt(v T) {
+// Adopt takes a version that is not older than the one at hand.
+func (m *Mirror[T]) Adopt(v T) {
 	for {
 		old := m.current.Load()
 		if m.version(v) < m.version(*old) || m.current.CompareAndSwap(old, &v) {
@@ -62,8 +69,8 @@ func (m *mirror[T]) adopt(v T) {
 	}
 }
 
-// heard takes a version from the change stream.
-func (m *mirror[T]) heard(v int64) {
+// Heard takes a version from the change stream.
+func (m *Mirror[T]) Heard(v int64) {
 	for {
 		old := m.wanted.Load()
 		if v <= old || m.wanted.CompareAndSwap(old, v) {
