@@ -30,7 +30,6 @@ type Deps struct {
 	Roles     *rbac.Roles
 	Rules     *rbac.Rules
 	Clients   *clients.Service
-	APIs      []clients.API
 	Policies  *abac.Service
 	Providers *providers.Registry
 	AuditLog  audit.Store
@@ -80,7 +79,12 @@ func Routes(d Deps) []web.Route {
 		read("/clients/:id", e.getClient),
 		write(http.MethodPut, "/clients/:id", e.putClient),
 		write(http.MethodPost, "/clients/:id/rotate-secret", e.rotateSecret),
+		write(http.MethodDelete, "/clients/:id", e.deleteClient),
 		read("/apis", e.listAPIs),
+		write(http.MethodPost, "/apis", e.createAPI),
+		read("/apis/:id", e.getAPI),
+		write(http.MethodPut, "/apis/:id", e.putAPI),
+		write(http.MethodDelete, "/apis/:id", e.deleteAPI),
 		read("/policies", e.listPolicies),
 		read("/policies/:app", e.getPolicies),
 		write(http.MethodPut, "/policies/:app", e.putPolicies),
@@ -186,16 +190,20 @@ func (e *endpoints) next(p page, last string) string {
 	return e.Seal.Seal(cursorPurpose, []byte(p.scope()+"\x00"+last))
 }
 
-func (e *endpoints) listAPIs(c *gin.Context) error {
-	out := make([]gin.H, 0, len(e.APIs))
-	for _, a := range e.APIs {
-		out = append(out, gin.H{
-			"id": a.ID, "audience": a.Audience, "scopes": append([]string{}, a.Scopes...), "roles": append([]string{}, a.Roles...),
-			"alg": a.Alg, "typ": a.Typ, "ttl": int64(a.TTL / time.Second),
-		})
+// cut takes a page out of a list that is at hand, and returns the cursor behind it, "" at the end.
+func cut[T any](e *endpoints, p page, all []T, id func(T) string, show func(T) gin.H) (out []gin.H, next string) {
+	out = []gin.H{}
+	from := 0
+	if p.after != "" {
+		from = slices.IndexFunc(all, func(one T) bool { return id(one) == p.after }) + 1
 	}
-	c.JSON(http.StatusOK, gin.H{"apis": out})
-	return nil
+	for i, one := range all[from:] {
+		if len(out) == p.limit {
+			return out, e.next(p, id(all[from+i-1]))
+		}
+		out = append(out, show(one))
+	}
+	return out, ""
 }
 
 // listAudit shows events, newest first. On MongoDB they are there within a second.

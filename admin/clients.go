@@ -2,7 +2,6 @@ package admin
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -32,6 +31,10 @@ type clientJSON struct {
 	IDTokenAlg       string       `json:"id_token_signed_response_alg"`
 	IntrospectAny    bool         `json:"introspect_any"`
 	Disabled         bool         `json:"disabled"`
+	// V is the version that was read; the other two are taken so that what was read can be sent back, and change nothing.
+	V         int64  `json:"v"`
+	ReadOnly  bool   `json:"read_only"`
+	CreatedAt string `json:"created_at"`
 }
 
 // onto puts a registration in the place of the one that c holds, and leaves alone what is not for an admin to say.
@@ -68,19 +71,8 @@ func (e *endpoints) listClients(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	from := 0
-	if p.after != "" {
-		from = slices.IndexFunc(all, func(k clients.Client) bool { return k.ID == p.after }) + 1
-	}
-	out, next := []gin.H{}, ""
-	for i, k := range all[from:] {
-		if len(out) == p.limit {
-			next = e.next(p, all[from+i-1].ID)
-			break
-		}
-		out = append(out, clientShown(k))
-	}
-	c.JSON(http.StatusOK, gin.H{"clients": out, "next": next})
+	list, next := cut(e, p, all, func(k clients.Client) string { return k.ID }, clientShown)
+	c.JSON(http.StatusOK, gin.H{"clients": list, "next": next})
 	return nil
 }
 
@@ -112,14 +104,6 @@ func (e *endpoints) createClient(c *gin.Context) error {
 	return answer(c, http.StatusCreated, k.V, body)
 }
 
-// seen refuses another version than the one that If-Match names.
-func seen(want int64, k *clients.Client) error {
-	if want > 0 && want != k.V {
-		return fault.New(fault.Conflict, "client_changed", "The client was changed meanwhile: the version is %d, expected %d. Read again, then repeat.", k.V, want)
-	}
-	return nil
-}
-
 func (e *endpoints) putClient(c *gin.Context) error {
 	var in clientJSON
 	v, err := version(c)
@@ -129,12 +113,15 @@ func (e *endpoints) putClient(c *gin.Context) error {
 	if err := web.JSON(c, &in); err != nil {
 		return err
 	}
+	if v == 0 {
+		v = in.V
+	}
 	id := c.Param("id")
 	if in.ID != "" && in.ID != id {
 		return fault.New(fault.Invalid, "client_invalid", "client_id names another client: it cannot be changed.")
 	}
 	k, err := e.Clients.Change(c.Request.Context(), id, func(k *clients.Client) error {
-		if err := seen(v, k); err != nil {
+		if err := k.Seen(v); err != nil {
 			return err
 		}
 		public := k.Public()
@@ -158,4 +145,17 @@ func (e *endpoints) rotateSecret(c *gin.Context) error {
 	body := clientShown(k)
 	body["client_secret"] = key.Reveal()
 	return answer(c, http.StatusOK, k.V, body)
+}
+
+func (e *endpoints) deleteClient(c *gin.Context) error {
+	v, err := version(c)
+	if err != nil {
+		return err
+	}
+	id := c.Param("id")
+	if err := e.done(c, "client.delete", id, e.Clients.Delete(c.Request.Context(), id, v)); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
 }

@@ -60,19 +60,7 @@ func (c Client) AllowsProvider(id string) bool {
 	return c.Providers == nil || slices.Contains(c.Providers, id)
 }
 
-// API is a protected resource (RFC 8707) for which the broker issues access tokens.
-type API struct {
-	ID       string
-	Audience string // `aud` of its tokens and the value of `resource`
-	Scopes   oauth.Scopes
-	// Roles are the roles its tokens may name; nil means all.
-	Roles []string
-	// Alg and Typ shape its access tokens: ES256 (default), RS256 or EdDSA; at+jwt (default) or JWT.
-	Alg, Typ string
-	TTL      time.Duration // 0: the installation's access token lifetime
-}
-
-// Store keeps clients that are not defined by configuration.
+// Store keeps clients and APIs that are not defined by configuration.
 type Store interface {
 	// InsertClient adds a client. fault.Conflict "client_exists".
 	InsertClient(ctx context.Context, c Client) error
@@ -82,4 +70,10 @@ type Store interface {
 	ReplaceClient(ctx context.Context, c Client) error
 	// ListClients returns clients ordered by id, at most limit, with ids above after.
 	ListClients(ctx context.Context, after string, limit int) ([]Client, error)
+	// DeleteClient removes a client if its stored V is v. fault.Conflict "client_changed", fault.NotFound "client_unknown".
+	DeleteClient(ctx context.Context, id string, v int64) error
+	// LoadAPIs returns the APIs; an empty APISet with V 0 if none were stored.
+	LoadAPIs(ctx context.Context) (APISet, error)
+	// SwapAPIs stores s if the stored V is s.V (0: none stored); it becomes s.V+1. fault.Conflict "apis_changed".
+	SwapAPIs(ctx context.Context, s APISet) error
 }

@@ -2,9 +2,11 @@ package clients
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,14 +19,16 @@ import (
 // Announce appends the new version of a client to the change stream, before the row is written.
 type Announce func(ctx context.Context, clientID string, version int64) error
 
-// Options of a Service. Store, Announce and Now are required.
+// Options of a Service. Store, APIs, Announce, End and Now are required.
 type Options struct {
 	Store Store
 	// Fixed are the clients of the configuration. An id that is in the store too is a start error (see Check).
 	Fixed    []Client
-	APIs     []API
+	APIs     *APIs
 	Announce Announce
-	Now      func() time.Time
+	// End appends to the change stream that whatever the client was issued up to now is over: access tokens, grants and codes.
+	End func(ctx context.Context, clientID string) error
+	Now func() time.Time
 	// SecretGrace is how long a replaced secret still works (24 hours by default).
 	SecretGrace time.Duration
 }
@@ -34,7 +38,6 @@ type Options struct {
 type Service struct {
 	o     Options
 	fixed map[string]Client
-	apis  map[string]API
 
 	mu     sync.RWMutex
 	cached map[string]Client
@@ -59,12 +62,9 @@ func NewService(o Options) *Service {
 	if o.SecretGrace == 0 {
 		o.SecretGrace = 24 * time.Hour
 	}
-	s := &Service{o: o, fixed: map[string]Client{}, apis: map[string]API{}, cached: map[string]Client{}, versions: map[string]int64{}}
+	s := &Service{o: o, fixed: map[string]Client{}, cached: map[string]Client{}, versions: map[string]int64{}}
 	for _, c := range o.Fixed {
 		s.fixed[c.ID] = c
-	}
-	for _, a := range o.APIs {
-		s.apis[a.ID] = a
 	}
 	return s
 }
@@ -115,8 +115,20 @@ func (s *Service) Get(ctx context.Context, id string) (Client, error) {
 	return c, nil
 }
 
+func readonly(id string) error {
+	return fault.New(fault.Conflict, "client_readonly", "Client %q is defined by the configuration: change it there.", id)
+}
+
 func unknown(id string) error {
 	return fault.New(fault.NotFound, "client_unknown", "There is no client %.100q.", id)
+}
+
+// heard is the highest version that the change stream told of an id, 0 for one that was never used. A client that takes the place of a
+// deleted one goes on counting there, so that what is cached of it counts as new.
+func (s *Service) heard(id string) int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.versions[id]
 }
 
 // Heard takes a ClientVersion entry of the change stream.
@@ -245,28 +257,13 @@ func (s *Service) All(ctx context.Context) ([]Client, error) {
 	}
 }
 
-// API returns a configured API by id.
-func (s *Service) API(id string) (API, bool) {
-	a, ok := s.apis[id]
-	return a, ok
-}
-
-// APIByResource returns a configured API by its audience or id, whoever asks.
-func (s *Service) APIByResource(resource string) (API, bool) {
-	for _, a := range s.apis {
-		if a.Audience == resource || a.ID == resource {
-			return a, true
-		}
-	}
-	return API{}, false
-}
+// APIs are the protected resources there are.
+func (s *Service) APIs() *APIs { return s.o.APIs }
 
 // APIFor returns the API whose audience is the resource indicator (RFC 8707 §2), if the client may ask for it; its id will do too.
 func (s *Service) APIFor(c Client, resource string) (API, error) {
-	for _, id := range c.APIs {
-		if a, ok := s.apis[id]; ok && (a.Audience == resource || a.ID == resource) {
-			return a, nil
-		}
+	if a, ok := s.o.APIs.ByResource(resource); ok && slices.Contains(c.APIs, a.ID) {
+		return a, nil
 	}
 	return API{}, oauth.Errorf(oauth.ErrInvalidTarget, "resource %.200q is not an API this client may ask for", resource)
 }
@@ -276,9 +273,10 @@ func (s *Service) ScopesOf(c Client) oauth.Scopes {
 	if c.Scopes != nil {
 		return c.Scopes
 	}
-	out := oauth.Scopes{oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeAddress, oauth.ScopePhone, oauth.ScopeOfflineAccess, oauth.ScopeRoles}
+	out := oauth.StandardScopes()
 	for _, id := range c.APIs {
-		for _, v := range s.apis[id].Scopes {
+		a, _ := s.o.APIs.Get(id)
+		for _, v := range a.Scopes {
 			if !out.Has(v) {
 				out = append(out, v)
 			}
@@ -291,7 +289,10 @@ var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,99}$`)
 
 // Validate lists everything that is wrong with a client's registration, see the function of that name.
 func (s *Service) Validate(c Client) []Problem {
-	out := Validate(c, s.apis)
+	out := Validate(c, s.o.APIs.Get)
+	if alg := c.IDTokenAlg; alg != "" && slices.Contains(idTokenAlgs, alg) && !slices.Contains(s.o.APIs.o.Bounds.Algs, alg) {
+		out = append(out, Problem{"id_token_signed_response_alg", fmt.Sprintf("%q has no signing key here, expected one of %s", alg, strings.Join(s.o.APIs.o.Bounds.Algs, ", "))})
+	}
 	if c.LoopbackAnyPort {
 		out = append(out, Problem{"loopback_any_port", "is for the clients of `broker dev` alone: register 127.0.0.1, which matches with any port"})
 	}
@@ -304,11 +305,18 @@ type Problem struct{ Field, Text string }
 // Create registers a client and returns its secret, which is shown only here ("" for a public client). fault.Invalid lists what is
 // wrong; fault.Conflict "client_exists".
 func (s *Service) Create(ctx context.Context, c Client) (Client, secret.Value, error) {
-	if err := invalid(s.Validate(c)); err != nil {
+	if err := invalid("client_invalid", "The client cannot be registered", s.Validate(c)); err != nil {
 		return Client{}, "", err
 	}
 	if _, ok := s.fixed[c.ID]; ok {
 		return Client{}, "", fault.New(fault.Conflict, "client_exists", "Client %q is defined by the configuration.", c.ID)
+	}
+	// Asked first: to announce a version that is then not written would leave the client there is without its place in the cache.
+	switch _, err := s.o.Store.GetClient(ctx, c.ID); {
+	case err == nil:
+		return Client{}, "", fault.New(fault.Conflict, "client_exists", "There is a client %q already.", c.ID)
+	case !fault.Is(err, fault.NotFound):
+		return Client{}, "", err
 	}
 	var key secret.Value
 	c.SecretHashes, c.SecretGrace = nil, time.Time{}
@@ -317,14 +325,11 @@ func (s *Service) Create(ctx context.Context, c Client) (Client, secret.Value, e
 		c.SecretHashes = []string{secret.Hash(key)}
 	}
 	c.CreatedAt = s.o.Now().UTC().Truncate(time.Millisecond)
-	c.V = 1
-	if err := s.o.Announce(ctx, c.ID, c.V); err != nil {
+	c.V = s.heard(c.ID) + 1
+	err := s.write(ctx, c.ID, c.V, false, func() error { return s.o.Store.InsertClient(ctx, c) })
+	if err != nil {
 		return Client{}, "", err
 	}
-	if err := s.o.Store.InsertClient(ctx, c); err != nil {
-		return Client{}, "", err
-	}
-	s.origins.Store(nil) // they may have been collected between the announcement and the row
 	return c, key, nil
 }
 
@@ -344,11 +349,12 @@ func (s *Service) RotateSecret(ctx context.Context, id string) (Client, secret.V
 }
 
 // Change applies edit to the stored client by compare-and-swap, trying again if somebody else was faster: edit may be called several
-// times. It cannot change the id, the version or when the client was made. fault.NotFound "client_unknown", fault.Conflict
+// times. It cannot change the id, the version or when the client was made. A client that is switched off by it loses what it was issued;
+// a replica that has not heard of it yet may go on issuing for the two seconds until it has. fault.NotFound "client_unknown", fault.Conflict
 // "client_readonly" for a client of the configuration, fault.Invalid "client_invalid", or what edit returned.
 func (s *Service) Change(ctx context.Context, id string, edit func(*Client) error) (Client, error) {
 	if _, ok := s.fixed[id]; ok {
-		return Client{}, fault.New(fault.Conflict, "client_readonly", "Client %q is defined by the configuration: change it there.", id)
+		return Client{}, readonly(id)
 	}
 	for {
 		old, err := s.o.Store.GetClient(ctx, id)
@@ -360,26 +366,93 @@ func (s *Service) Change(ctx context.Context, id string, edit func(*Client) erro
 			return Client{}, err
 		}
 		c.ID, c.V, c.CreatedAt = old.ID, old.V, old.CreatedAt
-		if err := invalid(s.Validate(c)); err != nil {
+		off := c.Disabled && !old.Disabled
+		if err := invalid("client_invalid", "The client cannot be registered", s.Validate(c)); err != nil {
 			return Client{}, err
 		}
-		if err := s.o.Announce(ctx, id, c.V+1); err != nil {
-			return Client{}, err
-		}
-		err = s.o.Store.ReplaceClient(ctx, c)
+		err = s.write(ctx, id, c.V+1, off, func() error { return s.o.Store.ReplaceClient(ctx, c) })
 		if fault.Is(err, fault.Conflict) {
 			continue
 		}
-		if err != nil {
-			return Client{}, err
-		}
-		s.origins.Store(nil) // they may have been collected between the announcement and the row
 		c.V++
-		return c, nil
+		return c, err
 	}
 }
 
-func invalid(problems []Problem) error {
+// write announces the version, writes the row and, if the client is over with it, ends what it was issued: before, so that nobody acts on
+// the row and misses it, and after, for what was issued in between.
+func (s *Service) write(ctx context.Context, id string, version int64, over bool, row func() error) error {
+	end := func() error {
+		if !over {
+			return nil
+		}
+		return s.o.End(ctx, id)
+	}
+	if err := end(); err != nil {
+		return err
+	}
+	if err := s.o.Announce(ctx, id, version); err != nil {
+		return err
+	}
+	if err := row(); err != nil {
+		return err
+	}
+	s.origins.Store(nil) // they may have been collected between the announcement and the row
+	return end()
+}
+
+// SetDisabled switches a client off or on, see Change.
+func (s *Service) SetDisabled(ctx context.Context, id string, off bool) (Client, error) {
+	return s.Change(ctx, id, func(c *Client) error { c.Disabled = off; return nil })
+}
+
+// Delete takes a client away, with all it was issued. want is the version that the caller has seen, 0 for any. Repeating it after an error
+// completes it. Another client may be registered under the id: it inherits neither tokens nor grants, and nobody's consent.
+//
+// fault.NotFound "client_unknown"; fault.Conflict "client_readonly" for a client of the configuration, "client_changed" if the version is
+// another one.
+func (s *Service) Delete(ctx context.Context, id string, want int64) error {
+	if _, ok := s.fixed[id]; ok {
+		return readonly(id)
+	}
+	for {
+		c, err := s.o.Store.GetClient(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := c.Seen(want); err != nil {
+			return err
+		}
+		err = s.write(ctx, id, c.V+1, true, func() error { return s.o.Store.DeleteClient(ctx, id, c.V) })
+		if !fault.Is(err, fault.Conflict) {
+			return err
+		}
+	}
+}
+
+// Seen returns fault.Conflict "client_changed" unless want is the version of the client, or 0 for any.
+func (c Client) Seen(want int64) error {
+	if want != 0 && want != c.V {
+		return fault.New(fault.Conflict, "client_changed", "The client was changed meanwhile: the version is %d, expected %d. Read again, then repeat.", c.V, want)
+	}
+	return nil
+}
+
+// RemoveAPI takes an API of the store away. fault.Conflict "api_in_use" names a client that may ask for it; otherwise see APIs.Put.
+func (s *Service) RemoveAPI(ctx context.Context, id string, want int64, by string) (APISet, error) {
+	all, err := s.All(ctx)
+	if err != nil {
+		return APISet{}, err
+	}
+	for _, c := range all {
+		if slices.Contains(c.APIs, id) {
+			return APISet{}, fault.New(fault.Conflict, "api_in_use", "The client %q may ask for the API %q. Take it out of the client's apis first.", c.ID, id)
+		}
+	}
+	return s.o.APIs.remove(ctx, id, want, by)
+}
+
+func invalid(code, what string, problems []Problem) error {
 	if len(problems) == 0 {
 		return nil
 	}
@@ -387,5 +460,5 @@ func invalid(problems []Problem) error {
 	for _, p := range problems {
 		text += "; " + p.Field + " " + p.Text
 	}
-	return fault.New(fault.Invalid, "client_invalid", "The client cannot be registered: %s.", text[2:])
+	return fault.New(fault.Invalid, code, "%s: %s.", what, text[2:])
 }

@@ -54,6 +54,11 @@ func (c *counting) InsertClient(ctx context.Context, x clients.Client) error {
 	return c.Store.InsertClient(ctx, x)
 }
 
+func (c *counting) DeleteClient(ctx context.Context, id string, v int64) error {
+	c.writes++
+	return c.Store.DeleteClient(ctx, id, v)
+}
+
 func (c *counting) ReplaceClient(ctx context.Context, x clients.Client) error {
 	c.writes++
 	if f := c.beforeReplace; f != nil {
@@ -71,6 +76,8 @@ type house struct {
 	store     *counting
 	announced []string
 	announce  error
+	ended     []string
+	end       error
 	deaf      bool // what is announced is heard by others only
 }
 
@@ -111,7 +118,11 @@ func open(t *testing.T) *house {
 	})
 	h.store = &counting{Store: st.Clients}
 	h.Service = clients.NewService(clients.Options{
-		Store: h.store, Fixed: []clients.Client{spa(), service()}, APIs: apis, Now: clock,
+		Store: h.store, Fixed: []clients.Client{spa(), service()}, APIs: h.newAPIs(), Now: clock,
+		End: func(_ context.Context, id string) error {
+			h.ended = append(h.ended, fmt.Sprintf("%s after %d writes", id, h.store.writes))
+			return h.end
+		},
 		Announce: func(_ context.Context, id string, v int64) error {
 			if h.announce != nil {
 				return h.announce
@@ -124,6 +135,19 @@ func open(t *testing.T) *house {
 		},
 	})
 	return h
+}
+
+func (h *house) newAPIs() *clients.APIs {
+	return clients.NewAPIs(clients.APIsOptions{
+		Store: h.store, Fixed: apis, Now: func() time.Time { return h.now },
+		Bounds: clients.APIBounds{
+			Issuer: "https://id.example", Algs: []string{"ES256", "RS256", "EdDSA"}, MaxTTL: time.Hour, Role: func(r string) bool { return r == "editor" },
+		},
+		Announce: func(_ context.Context, v int64) error {
+			h.announced = append(h.announced, fmt.Sprintf("apis=%d after %d writes", v, h.store.writes))
+			return h.announce
+		},
+	})
 }
 
 // web is a good confidential client that the store can take.
@@ -499,7 +523,7 @@ func TestCreate(t *testing.T) {
 			t.Errorf("%s: a secret is handed out", rule)
 		}
 	}
-	if diff := cmp.Diff([]string{"web=1 after 0 writes", "public=1 after 1 writes", "web=1 after 2 writes"}, h.announced); diff != "" {
+	if diff := cmp.Diff([]string{"web=1 after 0 writes", "public=1 after 1 writes"}, h.announced); diff != "" {
 		t.Errorf("what was announced, before the row (-want +got):\n%s", diff)
 	}
 	h.announce = errors.New("stream is away")
@@ -560,7 +584,7 @@ func TestManyChangesLoseNone(t *testing.T) {
 	h := open(t)
 	h.create(web("web"))
 	s := clients.NewService(clients.Options{
-		Store: h.store.Store, APIs: apis, Now: func() time.Time { return time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC) },
+		Store: h.store.Store, APIs: h.newAPIs(), Now: func() time.Time { return time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC) },
 		Announce: func(context.Context, string, int64) error { return nil },
 	})
 	var wg sync.WaitGroup
@@ -660,5 +684,81 @@ func TestLocalhostHasAFreePortForTheDemoAlone(t *testing.T) {
 	loopback := clients.Client{PostLogoutRedirectURIs: []string{"http://127.0.0.1:3000/"}}
 	if h.MatchPostLogout(loopback, "http://127.0.0.1:4000/") {
 		t.Error("after sign-out, loopback has a free port too")
+	}
+}
+
+func TestAClientThatIsSwitchedOffLosesWhatItWasIssued(t *testing.T) {
+	h := open(t)
+	h.create(web("web")) // the first write
+	if _, err := h.SetDisabled(t.Context(), "web", false); err != nil || len(h.ended) > 0 {
+		t.Fatalf("left on, and ended %v, %v", h.ended, err)
+	}
+	if c, err := h.SetDisabled(t.Context(), "web", true); err != nil || !c.Disabled {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if diff := cmp.Diff([]string{"web after 2 writes", "web after 3 writes"}, h.ended); diff != "" {
+		t.Errorf("before the row and after it (-want +got):\n%s", diff)
+	}
+	if _, err := h.Enabled(t.Context(), "web"); fault.CodeOf(err) != "client_disabled" {
+		t.Errorf("it may be used: %v", err)
+	}
+	h.ended = nil
+	if _, err := h.SetDisabled(t.Context(), "web", true); err != nil || len(h.ended) > 0 {
+		t.Errorf("off already, and ended %v, %v", h.ended, err)
+	}
+	if _, err := h.SetDisabled(t.Context(), "web", false); err != nil || len(h.ended) > 0 {
+		t.Errorf("switched on, and ended %v, %v", h.ended, err)
+	}
+	if _, err := h.Enabled(t.Context(), "web"); err != nil {
+		t.Error(err)
+	}
+	h.end = fault.New(fault.Unavailable, "down", "down")
+	if _, err := h.SetDisabled(t.Context(), "web", true); err == nil {
+		t.Error("switched off although nobody could be told")
+	}
+	if _, err := h.Enabled(t.Context(), "web"); err != nil {
+		t.Errorf("half switched off: %v", err)
+	}
+	if _, err := h.SetDisabled(t.Context(), "spa", true); fault.CodeOf(err) != "client_readonly" {
+		t.Errorf("one of the configuration: %v", err)
+	}
+}
+
+func TestAClientThatIsDeletedIsGone(t *testing.T) {
+	h := open(t)
+	h.create(web("web"))
+	for _, row := range []struct {
+		id   string
+		want int64
+		code string
+	}{{"web", 2, "client_changed"}, {"spa", 0, "client_readonly"}, {"nobody", 0, "client_unknown"}} {
+		if err := h.Delete(t.Context(), row.id, row.want); fault.CodeOf(err) != row.code {
+			t.Errorf("%s at %d: %v, want %s", row.id, row.want, err, row.code)
+		}
+	}
+	if len(h.ended) > 0 {
+		t.Errorf("what was refused ended %v", h.ended)
+	}
+	if _, err := h.Get(t.Context(), "web"); err != nil { // it is cached now
+		t.Fatal(err)
+	}
+	if err := h.Delete(t.Context(), "web", 1); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"web after 1 writes", "web after 2 writes"}, h.ended); diff != "" {
+		t.Errorf("before the row and after it (-want +got):\n%s", diff)
+	}
+	if _, err := h.Get(t.Context(), "web"); fault.CodeOf(err) != "client_unknown" {
+		t.Errorf("it is still there: %v", err)
+	}
+
+	// The next one of its name is another client, and is cached as any.
+	again, _ := h.create(web("web"))
+	if _, err := h.Get(t.Context(), "web"); err != nil {
+		t.Fatal(err)
+	}
+	reads := h.store.reads
+	if c, err := h.Get(t.Context(), "web"); err != nil || c.V != again.V || h.store.reads != reads {
+		t.Errorf("version %d, %d reads, %v", c.V, h.store.reads-reads, err)
 	}
 }

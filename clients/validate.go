@@ -18,7 +18,7 @@ var (
 
 // Validate lists everything wrong with a registration, given the APIs there are. Each problem names the field, what was received and
 // a fix. It does not look at secrets: Service makes them.
-func Validate(c Client, apis map[string]API) []Problem {
+func Validate(c Client, api func(id string) (API, bool)) []Problem {
 	var out []Problem
 	add := func(field, format string, args ...any) {
 		out = append(out, Problem{field, fmt.Sprintf(format, args...)})
@@ -75,8 +75,8 @@ func Validate(c Client, apis map[string]API) []Problem {
 		add("introspect_any", "a public client cannot introspect")
 	}
 	for _, id := range c.APIs {
-		if _, ok := apis[id]; !ok {
-			add("apis", "%q is not a configured API", id)
+		if _, ok := api(id); !ok {
+			add("apis", "%q is not an API of this broker", id)
 		}
 	}
 	if c.DefaultAPI != "" && !slices.Contains(c.APIs, c.DefaultAPI) {

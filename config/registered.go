@@ -9,6 +9,7 @@ import (
 
 	"example.com/broker/clients"
 	"example.com/broker/internal/secret"
+	"example.com/broker/keys"
 	"example.com/broker/oauth"
 	"example.com/broker/providers"
 	"example.com/broker/rbac"
@@ -25,13 +26,16 @@ const (
 func (c Config) RegisteredAPIs() []clients.API {
 	var out []clients.API
 	for _, id := range slices.Sorted(maps.Keys(c.APIs)) {
-		a := c.APIs[id]
-		out = append(out, clients.API{
-			ID: id, Audience: a.Audience, Scopes: some(a.Scopes), Roles: some(a.Roles),
-			Alg: cmp.Or(a.AccessToken.Alg, "ES256"), Typ: cmp.Or(a.AccessToken.Typ, oauth.TypAccessToken), TTL: a.AccessToken.TTL,
-		})
+		out = append(out, c.APIs[id].registered(id))
 	}
 	return out
+}
+
+func (a API) registered(id string) clients.API {
+	return clients.API{
+		ID: id, Audience: a.Audience, Scopes: some(a.Scopes), Roles: some(a.Roles),
+		Alg: cmp.Or(a.AccessToken.Alg, keys.ES256), Typ: cmp.Or(a.AccessToken.Typ, oauth.TypAccessToken), TTL: a.AccessToken.TTL,
+	}
 }
 
 // RegisteredClients returns the clients by id, with the defaults filled in and secrets hashed.

@@ -82,6 +82,13 @@ func (v *validator) oneOf(key, value string, words ...string) bool {
 	return false
 }
 
+// madeRole warns of a role that only the store can know.
+func (v *validator) madeRole(key, role string) {
+	if rbac.ValidName(role) && !rbac.BuiltIn(role) {
+		v.warn(key, "%q is none of %s: it must be a role that an admin has made", role, strings.Join(rbac.Known(), ", "))
+	}
+}
+
 // word is oneOf where nothing is no word: it would be a guess what is meant.
 func (v *validator) word(key, value string, words ...string) {
 	if value == "" {
@@ -349,8 +356,10 @@ func (v *validator) people() {
 	switch {
 	case r.DefaultRole == rbac.Admin:
 		v.bad("registration.default_role", "%q would make everybody an admin: expected %s or %s, or nothing", r.DefaultRole, rbac.Editor, rbac.Viewer)
-	case r.DefaultRole != "" && !slices.Contains(rbac.Known(), r.DefaultRole):
-		v.bad("registration.default_role", "%q is not a role, expected one of %s", r.DefaultRole, strings.Join(rbac.Known(), ", "))
+	case r.DefaultRole != "" && !rbac.ValidName(r.DefaultRole):
+		v.bad("registration.default_role", "%q is not the name of a role, such as %s", r.DefaultRole, rbac.Viewer)
+	case r.DefaultRole != "":
+		v.madeRole("registration.default_role", r.DefaultRole)
 	}
 	if err := rbac.CheckRules(v.c.MappingRules(), func(role string) bool { return role != "" }); err != nil {
 		v.bad("roles.rules", "%s", err)

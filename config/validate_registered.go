@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/x509"
 	"maps"
-	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"example.com/broker/clients"
+	"example.com/broker/keys"
 	"example.com/broker/oauth"
 	"example.com/broker/providers"
 	"example.com/broker/rbac"
@@ -136,62 +136,37 @@ func (v *validator) scopes(key string, scopes []string) {
 
 func (v *validator) apis() {
 	audiences := map[string]string{}
+	// Which roles there are is known once the store is open.
+	bounds := clients.APIBounds{Issuer: v.c.Issuer, Algs: keys.Algorithms(), MaxTTL: maxAccess, Role: rbac.ValidName}
 	for _, id := range slices.Sorted(maps.Keys(v.c.APIs)) {
 		key, a := "apis."+id, v.c.APIs[id]
-		if !validID(id) {
-			v.bad(key, "%q cannot be the id of an API, expected 1 to 63 of a-z, 0-9 and -", id)
-		}
-		v.audience(key+".audience", id, a.Audience, audiences)
-		v.scopes(key+".scopes", a.Scopes)
-		for i, s := range a.Scopes {
-			if slices.Contains(ownScopes, s) {
-				v.bad(item(key+".scopes", i), "%q is a scope of OpenID Connect: choose another name", s)
+		for _, p := range clients.ValidateAPI(a.registered(id), bounds) {
+			field := key + "." + p.Field
+			switch p.Field {
+			case "id":
+				field = key
+			case "alg", "typ":
+				field = key + ".access_token." + p.Field
+			case "ttl":
+				v.between(key+".access_token.ttl", a.AccessToken.TTL, time.Second, maxAccess)
+				continue
 			}
+			v.bad(field, "%s", p.Text)
 		}
-		for i, r := range a.Roles {
-			if !slices.Contains(rbac.Known(), r) {
-				v.bad(item(key+".roles", i), "%q is not a role, expected one of %s", r, strings.Join(rbac.Known(), ", "))
-			}
+		for i, role := range a.Roles {
+			v.madeRole(item(key+".roles", i), role)
 		}
-		v.oneOf(key+".access_token.alg", a.AccessToken.Alg, "ES256", "RS256", "EdDSA")
-		v.oneOf(key+".access_token.typ", a.AccessToken.Typ, oauth.TypAccessToken, "JWT")
-		if a.AccessToken.TTL != 0 {
-			v.between(key+".access_token.ttl", a.AccessToken.TTL, time.Second, maxAccess)
+		if first := audiences[a.Audience]; first != "" && a.Audience != "" {
+			v.bad(key+".audience", "%q is the audience of apis.%s too: each API needs its own", a.Audience, first)
 		}
+		audiences[a.Audience] = id
 	}
-}
-
-var ownScopes = []string{
-	oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeAddress, oauth.ScopePhone, oauth.ScopeOfflineAccess, oauth.ScopeRoles,
-}
-
-// audience checks a resource identifier (RFC 8707 §2: an absolute URI without a fragment); seen holds the audiences before it.
-func (v *validator) audience(key, id, aud string, seen map[string]string) {
-	u, err := url.Parse(aud)
-	switch {
-	case aud == "":
-		v.bad(key, "is missing: set a URI of the API's own, such as https://api.example.com")
-		return
-	case err != nil || u.Scheme == "" || (u.Host == "" && u.Opaque == "") || strings.ContainsFunc(aud, func(r rune) bool { return r <= ' ' || r > '~' }):
-		v.bad(key, "%q, expected an absolute URI such as https://api.example.com or urn:example:orders", aud)
-	case strings.Contains(aud, "#"):
-		v.bad(key, "%q has a fragment, expected none", aud)
-	case u.User != nil:
-		v.bad(key, "has user information, expected none")
-	case len(aud) > 512:
-		v.bad(key, "has %d bytes, expected at most 512", len(aud))
-	case aud == v.c.Issuer:
-		v.bad(key, "%q is the issuer: tokens of the API would open the broker's own routes", aud)
-	case seen[aud] != "":
-		v.bad(key, "%q is the audience of apis.%s too: each API needs its own", aud, seen[aud])
-	}
-	seen[aud] = id
 }
 
 func (v *validator) clients() {
-	apis := map[string]clients.API{}
-	for _, a := range v.c.RegisteredAPIs() {
-		apis[a.ID] = a
+	apis := func(id string) (clients.API, bool) {
+		a, ok := v.c.APIs[id]
+		return a.registered(id), ok
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.c.Clients)) {
 		v.client("clients."+id, id, v.c.Clients[id], apis)
@@ -201,7 +176,7 @@ func (v *validator) clients() {
 // renamed are the fields of a registration that the file calls otherwise.
 var renamed = map[string]string{"pkce_optional": "pkce", "introspect_any": "introspect"}
 
-func (v *validator) client(key, id string, c Client, apis map[string]clients.API) {
+func (v *validator) client(key, id string, c Client, apis func(string) (clients.API, bool)) {
 	v.clientSecret(key, c)
 	v.shown(key+".name", c.Name, 60)
 	v.oneOf(key+".pkce", c.PKCE, pkceRequired, pkceOptional)

@@ -38,8 +38,8 @@ type Deps struct {
 	DemoURL string
 	// Password says that the password grant works without client_id, QueryKeys that api_key is taken from the address.
 	Password, QueryKeys bool
-	// Audiences are offered in the decoder.
-	Audiences []string
+	// Audiences are offered in the decoder; nil for none.
+	Audiences func() []string
 	// JWT, Policy and Guide switch the pages on.
 	JWT, Policy, Guide bool
 
@@ -75,19 +75,25 @@ func Routes(d Deps) []web.Route {
 	if d.Guide {
 		out = append(out, web.Route{Method: http.MethodGet, Path: "/guide", Lane: web.Browser, Handle: e.showGuide})
 	}
-	audiences := d.Audiences
-	if d.Dev {
-		audiences = append(slices.Clone(audiences), exampleAudience)
-	}
 	e.decoder = pages.JWT{
-		Issuer: d.Issuer, Example: d.Dev, Audiences: audiences, Claims: claims(), Header: header(), Guide: d.Guide,
+		Issuer: d.Issuer, Example: d.Dev, Claims: claims(), Header: header(), Guide: d.Guide,
 	}
 	e.guide = content(d, slices.Concat(d.Surface, out))
 	return out
 }
 
-func (e *endpoints) showDecoder(c *gin.Context) error { return web.Page(c, http.StatusOK, e.decoder) }
-func (e *endpoints) showGuide(c *gin.Context) error   { return web.Page(c, http.StatusOK, e.guide) }
+func (e *endpoints) showGuide(c *gin.Context) error { return web.Page(c, http.StatusOK, e.guide) }
+
+func (e *endpoints) showDecoder(c *gin.Context) error {
+	page := e.decoder
+	if e.Audiences != nil {
+		page.Audiences = e.Audiences()
+	}
+	if e.Dev {
+		page.Audiences = append(page.Audiences, exampleAudience)
+	}
+	return web.Page(c, http.StatusOK, page)
+}
 
 // exampleAudience is no absolute URI, so no API can be registered under it: the example opens nothing.
 const exampleAudience = "example-api"

@@ -49,6 +49,15 @@ func (s *Service) EndSession(ctx context.Context, x sessions.Session) error {
 	return nil
 }
 
+// EndClient announces that whatever a client was issued up to now is over: its access tokens, its grants and the codes among them. It is the
+// hook of clients.Options.
+func (s *Service) EndClient(ctx context.Context, clientID string) error {
+	now := s.o.Now()
+	return s.o.Changes.Append(ctx, changes.Entry{
+		Kind: changes.RevokedClient, Key: clientID, Value: now.Unix(), Until: now.Add(s.o.GrantLife + s.o.TokenLife),
+	})
+}
+
 // BeforeVersion announces a raised counter of a user: live access tokens below it are refused, and every replica reads the user anew.
 // It is the hook of users.Options.
 func (s *Service) BeforeVersion(ctx context.Context, userID string, ver int64) error {

@@ -124,6 +124,11 @@ const (
 	ScopeRoles         = "roles"
 )
 
+// StandardScopes are those whose meaning is not an API's to give. They speak of a person.
+func StandardScopes() Scopes {
+	return Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeAddress, ScopePhone, ScopeOfflineAccess, ScopeRoles}
+}
+
 // Client authentication methods (RFC 7591 §2).
 const (
 	AuthNone              = "none"

@@ -118,6 +118,9 @@ func (r *Roles) Names() []string {
 	return out
 }
 
+// ValidName reports whether a role could have the name, whether or not there is one.
+func ValidName(name string) bool { return roleName.MatchString(name) }
+
 var roleName = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,63}$`)
 
 // BuiltIn reports whether every installation has the role: it can be edited, unless it is Admin, and never removed.

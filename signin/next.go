@@ -70,7 +70,7 @@ func Next(t Trip, c *clients.Client, s *sessions.Session, u *users.User, now tim
 		return t.ask(Authenticate, oauth.ErrLoginRequired, "another person is signed in")
 	case t.Needs.Select && !here:
 		return t.ask(Choose, oauth.ErrAccountSelection, "an account must be chosen")
-	case c != nil && !c.FirstParty && (t.Needs.Consent || !consented(*u, c.ID, t.Request)):
+	case c != nil && !c.FirstParty && (t.Needs.Consent || !consented(*u, *c, t.Request)):
 		return t.ask(Consent, oauth.ErrConsentRequired, "the person has not allowed this")
 	}
 	return Decision{Step: Done}
@@ -101,12 +101,13 @@ func way(s *sessions.Session) string {
 	return s.Provider
 }
 
-func consented(u users.User, clientID string, r Request) bool {
+// consented reports whether the user has allowed this very client, and not one of its id that was deleted before, what it asks for.
+func consented(u users.User, c clients.Client, r Request) bool {
 	asked, err := r.Asks()
 	if err != nil {
 		return false
 	}
-	i := slices.IndexFunc(u.Consents, func(k users.Consent) bool { return k.ClientID == clientID })
+	i := slices.IndexFunc(u.Consents, func(k users.Consent) bool { return k.ClientID == c.ID && !k.At.Before(c.CreatedAt) })
 	if i < 0 {
 		return false
 	}

@@ -50,6 +50,15 @@ func consented(scope string, apis ...string) func(*situation) {
 	}
 }
 
+// registered is the client that took the id of a deleted one an hour ago.
+func registered(s *situation) { s.client.CreatedAt = now.Add(-time.Hour) }
+
+func consentedAt(at time.Time) func(*situation) {
+	return func(s *situation) {
+		s.user.Consents = append(s.user.Consents, users.Consent{ClientID: "app", Scope: "openid", At: at})
+	}
+}
+
 func asks(scope string, apis ...string) func(*situation) {
 	return func(s *situation) { s.trip.Request.Scope, s.trip.Request.Resources = scope, apis }
 }
@@ -139,6 +148,8 @@ func TestNext(t *testing.T) {
 		{"consent: another app, for the first time", []change{before, third, asks("openid")}, consent, fail(oauth.ErrConsentRequired)},
 		{"consent: another app that asks for nothing, for the first time", []change{before, third}, consent, fail(oauth.ErrConsentRequired)},
 		{"consent: given", []change{before, third, asks("openid email", "orders"), consented("email openid", "orders", "more")}, done, done},
+		{"consent: given to this client", []change{before, third, registered, asks("openid"), consentedAt(now.Add(-time.Minute))}, done, done},
+		{"consent: given to one of its id that is gone", []change{before, third, registered, asks("openid"), consentedAt(now.Add(-2 * time.Hour))}, consent, fail(oauth.ErrConsentRequired)},
 		{"consent: given for more", []change{before, third, asks("openid"), consented("openid email")}, done, done},
 		{"consent: given for less", []change{before, third, asks("openid email"), consented("openid")}, consent, fail(oauth.ErrConsentRequired)},
 		{"consent: given to another app", []change{before, third, asks("openid admin"), consented("openid")}, consent, fail(oauth.ErrConsentRequired)},

@@ -50,6 +50,11 @@ func (w *world) writer(name string, roles ...string) writer {
 
 func (a writer) ask(method, path string, body any) reply {
 	a.Helper()
+	return a.askWith(method, path, body, nil)
+}
+
+func (a writer) askWith(method, path string, body any, header map[string]string) reply {
+	a.Helper()
 	kind, text := "", ""
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -58,7 +63,11 @@ func (a writer) ask(method, path string, body any) reply {
 		}
 		kind, text = "application/json", string(raw)
 	}
-	return a.call(method, path, kind, text, "Authorization", "Bearer "+a.token, "Accept", "application/json")
+	pairs := []string{"Authorization", "Bearer " + a.token, "Accept", "application/json"}
+	for name, value := range header {
+		pairs = append(pairs, name, value)
+	}
+	return a.call(method, path, kind, text, pairs...)
 }
 
 // writes makes an article and returns its path.

@@ -79,7 +79,7 @@ func (e *usageError) Error() string { return e.text }
 
 func newRootCommand() *cobra.Command {
 	root := group("broker", "Sign in with the accounts people have; one issuer for all apps",
-		newServeCommand(), newDevCommand(), newUserCommand(), newClientCommand(), newPolicyCommand(), newKeyCommand(), newAdminCommand(), newTokenCommand(),
+		newServeCommand(), newDevCommand(), newUserCommand(), newClientCommand(), newAPICommand(), newPolicyCommand(), newKeyCommand(), newAdminCommand(), newTokenCommand(),
 		newConfigCommand(), newVersionCommand())
 	root.Version = version
 	root.SetVersionTemplate("{{.Version}}\n")

@@ -16,7 +16,11 @@ import (
 
 func newClientCommand() *cobra.Command {
 	t := &target{}
-	cmd := group("client", "Applications: register, list, new secrets", newClientCreate(t), newClientList(t), newClientRotate(t))
+	cmd := group("client", "Applications: register, list, new secrets, switch off, delete",
+		newClientCreate(t), newClientList(t), newClientRotate(t),
+		newClientSwitch(t, "disable", "Switch an application off; what it was issued ends at once"),
+		newClientSwitch(t, "enable", "Switch an application on again; people sign in to it anew"),
+		newDelete(t, "client", "Take an application away; what it was issued ends at once"))
 	t.flags(cmd.PersistentFlags())
 	return cmd
 }
@@ -110,14 +114,7 @@ func newClientList(t *target) *cobra.Command {
 			}
 			rows := make([][]string, len(all))
 			for i, a := range all {
-				from, state := "store", "enabled"
-				if a.V == 0 {
-					from = "configuration"
-				}
-				if a.Disabled {
-					state = "disabled"
-				}
-				rows[i] = []string{a.ID, a.Name, a.AuthMethod, strings.Join(a.GrantTypes, ","), state, from}
+				rows[i] = []string{a.ID, a.Name, a.AuthMethod, strings.Join(a.GrantTypes, ","), stateOf(a), from(a.V == 0)}
 			}
 			return f.print(cmd.OutOrStdout(), all, []string{"CLIENT ID", "NAME", "AUTHENTICATION", "GRANTS", "STATE", "FROM"}, rows)
 		})
@@ -132,11 +129,56 @@ func newClientRotate(t *target) *cobra.Command {
 	f := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return t.with(cmd, func(ctx context.Context, c control) error {
-			changed, err := ask[clientAndSecret](ctx, c, "client.rotate-secret", struct{ ID string }{args[0]})
+			changed, err := ask[clientAndSecret](ctx, c, "client.rotate-secret", byID{args[0]})
 			if err != nil {
 				return err
 			}
 			return printClient(cmd, f, changed)
+		})
+	}
+	return cmd
+}
+
+func stateOf(c clients.Client) string {
+	if c.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+// from says where a client or an API is defined.
+func from(configuration bool) string {
+	if configuration {
+		return "configuration"
+	}
+	return "store"
+}
+
+func newClientSwitch(t *target, word, short string) *cobra.Command {
+	cmd := &cobra.Command{Use: word + " ID", Short: short, Args: arguments("ID")}
+	f := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return t.with(cmd, func(ctx context.Context, ctl control) error {
+			c, err := ask[clients.Client](ctx, ctl, "client."+word, byID{args[0]})
+			if err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), c, nil, [][]string{{"client_id", c.ID}, {"state", stateOf(c)}})
+		})
+	}
+	return cmd
+}
+
+// newDelete takes a client or an API away.
+func newDelete(t *target, noun, short string) *cobra.Command {
+	cmd := &cobra.Command{Use: "delete ID", Short: short, Args: arguments("ID")}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return t.with(cmd, func(ctx context.Context, c control) error {
+			if _, err := ask[byID](ctx, c, noun+".delete", byID{args[0]}); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s %s is gone\n", noun, args[0])
+			return nil
 		})
 	}
 	return cmd

@@ -60,13 +60,33 @@ var story = []struct{ in, line string }{
 	{"", "client rotate-secret fixed"},
 	{"", "client rotate-secret nothing"},
 	{"", "client list"},
+	{"", "api create orders --audience https://orders.example.com --scope orders:read --scope orders:write --ttl 5m"},
+	{"", "api create orders --audience urn:other"},
+	{"", "api create bills --audience https://orders.example.com"},
+	{"", "api create Bad --audience bad --scope openid --role owner --alg EdDSA --typ id --ttl 1000h"},
+	{"", "api create stock --audience urn:stock --role editor --alg RS256 --typ JWT -o json"},
+	{"", "api create fixedapi --audience urn:again"},
+	{"", "client create reports --type service --api orders"},
+	{"", "api list"},
+	{"", "api delete orders"},
+	{"", "api delete fixedapi"},
+	{"", "api delete nothing"},
+	{"", "client disable reports"},
+	{"", "client disable fixed"},
+	{"", "client enable reports -o json"},
+	{"", "client delete reports"},
+	{"", "client delete reports"},
+	{"", "client delete fixed"},
+	{"", "api delete orders"},
+	{"", "api list -o json"},
+	{"", "client list"},
 	{"", "key rotate"},
 	{"", "key rotate --now -o json"},
 	{"", "key list"},
 }
 
 func TestVerbsAreTheSameOnARunningBrokerAndOnItsStore(t *testing.T) {
-	for _, v := range serveEnv("BROKER_CLIENTS__FIXED__REDIRECT_URIS=https://fixed.example.com/cb") {
+	for _, v := range serveEnv("BROKER_CLIENTS__FIXED__REDIRECT_URIS=https://fixed.example.com/cb", "BROKER_APIS__FIXEDAPI__AUDIENCE=urn:fixed") {
 		name, value, _ := strings.Cut(v, "=")
 		t.Setenv(name, value)
 	}

@@ -71,7 +71,7 @@ func applyPolicies(ctx context.Context, p *program, in abac.Set) (policySummary,
 		return summary(have, fixed), nil
 	}
 	in.V = have.V
-	saved, err := p.policies.Save(ctx, in, "command line")
+	saved, err := p.policies.Save(ctx, in, commandLine)
 	out := summary(saved, false)
 	out.Changed = true
 	return out, err

@@ -70,6 +70,7 @@ type program struct {
 
 	seal        *secret.Sealer
 	trips       *signin.Sealer
+	apis        *clients.APIs
 	clients     *clients.Service
 	users       *users.Service
 	roles       *rbac.Roles
@@ -196,18 +197,20 @@ func (p *program) algorithms() []string {
 }
 
 func (p *program) buildPeople(ctx context.Context) error {
-	apis, fixed := p.cfg.RegisteredAPIs(), p.cfg.RegisteredClients()
+	if err := p.buildRoles(ctx); err != nil {
+		return err
+	}
+	if err := p.buildAPIs(ctx); err != nil {
+		return err
+	}
 	p.clients = clients.NewService(clients.Options{
-		Store: p.stores.Clients, Fixed: fixed, APIs: apis, Now: p.now,
+		Store: p.stores.Clients, Fixed: p.cfg.RegisteredClients(), APIs: p.apis, Now: p.now, End: p.lifecycle.EndClient,
 		Announce: func(ctx context.Context, id string, v int64) error {
 			return p.follow.Append(ctx, changes.Entry{Kind: changes.ClientVersion, Key: id, Value: v})
 		},
 	})
 	p.follow.On(changes.ClientVersion, func(e changes.Entry) { p.clients.Heard(e.Key, e.Value) })
 	if err := p.clients.Check(ctx); err != nil {
-		return err
-	}
-	if err := p.buildRoles(ctx); err != nil {
 		return err
 	}
 	upstreams := p.cfg.RegisteredProviders(p.now)
@@ -274,7 +277,34 @@ func (p *program) buildRoles(ctx context.Context) error {
 	if err := p.roles.Load(ctx); err != nil {
 		return err
 	}
-	return p.rules.Load(ctx)
+	if err := p.rules.Load(ctx); err != nil {
+		return err
+	}
+	if role := p.cfg.Registration.DefaultRole; role != "" && !p.roles.Known(role) {
+		return fmt.Errorf("registration.default_role: there is no role %q, expected one of %s", role, strings.Join(p.roles.Names(), ", "))
+	}
+	return nil
+}
+
+// buildAPIs reads the APIs of the store, which are followed from then on.
+func (p *program) buildAPIs(ctx context.Context) error {
+	fixed := p.cfg.RegisteredAPIs()
+	for _, a := range fixed {
+		for _, role := range a.Roles {
+			if !p.roles.Known(role) {
+				p.log.Warn("an API's tokens may name a role that there is not", "key", "apis."+a.ID+".roles", "role", role)
+			}
+		}
+	}
+	p.apis = clients.NewAPIs(clients.APIsOptions{
+		Store: p.stores.Clients, Fixed: fixed, Now: p.now,
+		Bounds: clients.APIBounds{Issuer: p.cfg.Issuer, Algs: p.algorithms(), MaxTTL: p.tokenLife(), Role: p.roles.Known},
+		Announce: func(ctx context.Context, v int64) error {
+			return p.follow.Append(ctx, changes.Entry{Kind: changes.APIsVersion, Key: string(changes.APIsVersion), Value: v})
+		},
+	})
+	p.follow.On(changes.APIsVersion, func(e changes.Entry) { p.apis.Heard(e.Value) })
+	return p.apis.Load(ctx)
 }
 
 func (p *program) buildTokens(context.Context) error {
@@ -301,13 +331,9 @@ func (p *program) buildTokens(context.Context) error {
 	if p.feed, err = tokens.NewFeed(tokens.FeedOptions{Issuer: p.tokens, Revocations: p.revocations}); err != nil {
 		return err
 	}
-	shapes := map[string]string{}
-	for _, a := range p.cfg.RegisteredAPIs() {
-		shapes[a.Audience] = a.Typ
-	}
 	p.verifier, err = tokens.NewVerifier(tokens.VerifierOptions{
 		Issuer: p.cfg.Issuer, Ring: p.ring, Revocations: p.revocations, Now: p.now,
-		Shape: func(aud string) (string, bool) { typ, ok := shapes[aud]; return typ, ok }, Allowed: allowed,
+		Shape: func(aud string) (string, bool) { a, ok := p.apis.ByAudience(aud); return a.Typ, ok }, Allowed: allowed,
 	})
 	p.hints = tokens.NewHints(p.cfg.Issuer, p.ring)
 	return err

@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"example.com/broker/clients"
 	"example.com/broker/config"
-	"example.com/broker/internal/changes"
 	"example.com/broker/keys"
+	"example.com/broker/oauth"
 	"example.com/broker/verify"
 )
 
@@ -78,7 +79,11 @@ func TestWhatEndsHereEndsEverywhere(t *testing.T) {
 		viaHere, here := bystanderAPI(t, w, &http.Client{Transport: w.transport}, w.issuer)
 		viaOther, _ := bystanderAPI(t, w, &http.Client{Transport: other.transport}, w.issuer)
 		neighbour := w.signIn("spa", "")
-		program := w.post("/token", url.Values{"grant_type": {"client_credentials"}}, "Authorization", basicHeader("auditor", auditSecret)).str("access_token")
+		_, key, err := w.clients.Create(t.Context(), clients.Client{ID: "reporter", AuthMethod: oauth.AuthClientSecretBasic, GrantTypes: []string{oauth.GrantClientCredentials}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		program := w.clientToken("reporter", key.Reveal()).str("access_token")
 		statuses := func(token string) []int {
 			return []int{
 				other.get("/me", "Authorization", "Bearer "+token).StatusCode, statusAt(t, viaHere, token), statusAt(t, viaOther, token),
@@ -144,11 +149,10 @@ func TestWhatEndsHereEndsEverywhere(t *testing.T) {
 		}
 
 		// An app that is taken back: all of its tokens, and no others.
-		entry := changes.Entry{Kind: changes.RevokedClient, Key: "auditor", Value: time.Now().Unix(), Until: time.Now().Add(time.Hour)}
 		if statusAt(t, viaOther, program) != http.StatusOK {
 			t.Fatal("a program's token is refused before")
 		}
-		if err := w.follow.Append(t.Context(), entry); err != nil {
+		if _, err := w.clients.SetDisabled(t.Context(), "reporter", true); err != nil {
 			t.Fatal(err)
 		}
 		took = append(took, eventually(t, "the client is taken back", func() bool {

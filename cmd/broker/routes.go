@@ -33,7 +33,7 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 		Access: p.access, FirstParty: p.firstParty, Now: p.now,
 	}
 	documents, err := metadata.Routes(metadata.Deps{
-		Issuer: p.issuer, Ring: p.ring, APIs: p.cfg.RegisteredAPIs(), IDTokenAlgs: p.algorithmsOfIDTokens(), Clients: p.clients, Feed: p.feed,
+		Issuer: p.issuer, Ring: p.ring, IDTokenAlgs: p.algorithmsOfIDTokens(), Clients: p.clients, Feed: p.feed,
 		OpenFeed: p.cfg.Revocation.Feed == config.FeedAnyone, Mode: p.cfg.Revocation.Mode,
 	})
 	if err != nil {
@@ -61,7 +61,7 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 			Guards: guards, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Grants: p.grants, Keys: p.apikeys, Providers: p.providers, Now: p.now,
 		}),
 		admin.Routes(admin.Deps{
-			Guards: guards, Users: p.users, Roles: p.roles, Rules: p.rules, Clients: p.clients, APIs: p.cfg.RegisteredAPIs(), Policies: p.policies, Providers: p.providers,
+			Guards: guards, Users: p.users, Roles: p.roles, Rules: p.rules, Clients: p.clients, Policies: p.policies, Providers: p.providers,
 			AuditLog: p.stores.Audit, Audit: p.audit, Seal: p.seal, Now: p.now,
 		}),
 		authzen.Routes(authzen.Deps{
@@ -98,8 +98,12 @@ func (p *program) guide(surface []web.Route, guards web.Guards) guide.Deps {
 		Guards: guards, Policies: p.policies, Articles: samples.ArticleActions(), Now: p.now,
 	}
 	if p.dev {
-		for _, a := range p.cfg.RegisteredAPIs() {
-			d.Audiences = append(d.Audiences, a.Audience)
+		d.Audiences = func() []string {
+			var out []string
+			for _, a := range p.apis.All().APIs {
+				out = append(out, a.Audience)
+			}
+			return out
 		}
 	}
 	return d

@@ -194,10 +194,10 @@ func apiFor(p *program, c clients.Client, name string) (clients.API, error) {
 	if name == "" || name == p.tokens.URL() {
 		return clients.API{}, nil
 	}
-	api, ok := p.clients.APIByResource(name)
+	api, ok := p.apis.ByResource(name)
 	if !ok {
 		var ids []string
-		for _, one := range p.cfg.RegisteredAPIs() {
+		for _, one := range p.apis.All().APIs {
 			ids = append(ids, one.ID)
 		}
 		return clients.API{}, fault.New(fault.NotFound, "api_unknown", "There is no API %q. %s Without --api the token is for the broker itself.", name, expectOne(ids))

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"example.com/broker/audit"
 	"example.com/broker/clients"
 	"example.com/broker/config"
 	"example.com/broker/dev"
@@ -42,15 +43,26 @@ var verbs = map[string]act{
 	"user.set-password": actOf(onUser(func(s *users.Service, ctx context.Context, u users.User, p string) (users.User, error) {
 		return s.SetPassword(ctx, u.ID, secret.Value(p))
 	})),
-	"client.create":        actOf(createClient),
+	"client.create":        actOf(noted("client.create", func(c clients.Client) string { return c.ID }, createClient)),
 	"client.list":          actOf(func(ctx context.Context, p *program, _ struct{}) ([]clients.Client, error) { return p.clients.All(ctx) }),
-	"client.rotate-secret": actOf(rotateSecret),
-	"key.list":             actOf(func(ctx context.Context, p *program, _ struct{}) ([]keys.Info, error) { return p.ring.List(ctx) }),
-	"key.rotate":           actOf(rotateKeys),
-	"admin.bootstrap":      actOf(bootstrapAdmin),
-	"policy.apply":         actOf(applyPolicies),
-	"policy.list":          actOf(listPolicies),
-	"token.make":           actOf(makeToken),
+	"client.rotate-secret": actOf(noted("client.rotate_secret", idOf, rotateSecret)),
+	"client.disable":       actOf(noted("client.disable", idOf, switchClient(true))),
+	"client.enable":        actOf(noted("client.enable", idOf, switchClient(false))),
+	"client.delete": actOf(noted("client.delete", idOf, func(ctx context.Context, p *program, in byID) (byID, error) {
+		return in, p.clients.Delete(ctx, in.ID, 0)
+	})),
+	"api.create": actOf(noted("api.create", func(a clients.API) string { return a.ID }, createAPI)),
+	"api.list":   actOf(func(_ context.Context, p *program, _ struct{}) ([]clients.API, error) { return p.apis.All().APIs, nil }),
+	"api.delete": actOf(noted("api.delete", idOf, func(ctx context.Context, p *program, in byID) (byID, error) {
+		_, err := p.clients.RemoveAPI(ctx, in.ID, 0, commandLine)
+		return in, err
+	})),
+	"key.list":        actOf(func(ctx context.Context, p *program, _ struct{}) ([]keys.Info, error) { return p.ring.List(ctx) }),
+	"key.rotate":      actOf(rotateKeys),
+	"admin.bootstrap": actOf(bootstrapAdmin),
+	"policy.apply":    actOf(applyPolicies),
+	"policy.list":     actOf(listPolicies),
+	"token.make":      actOf(makeToken),
 }
 
 // userDraft is users.NewUser with a password that can travel.
@@ -145,7 +157,37 @@ func createClient(ctx context.Context, p *program, c clients.Client) (clientAndS
 	return clientAndSecret{c, key.Reveal()}, err
 }
 
-func rotateSecret(ctx context.Context, p *program, in struct{ ID string }) (clientAndSecret, error) {
+// commandLine is who did it, where somebody on the machine of the broker did.
+const commandLine = "command line"
+
+// byID names a client or an API.
+type byID struct{ ID string }
+
+func idOf(x byID) string { return x.ID }
+
+// noted records what is done to applications and APIs. What is done to people is recorded by the service that does it.
+func noted[In, Out any](action string, target func(In) string, do func(context.Context, *program, In) (Out, error)) func(context.Context, *program, In) (Out, error) {
+	return func(ctx context.Context, p *program, in In) (Out, error) {
+		out, err := do(ctx, p, in)
+		if err == nil {
+			p.audit.Record(ctx, audit.Event{Action: action, Actor: commandLine, Target: target(in), Outcome: "done"})
+		}
+		return out, err
+	}
+}
+
+func switchClient(off bool) func(context.Context, *program, byID) (clients.Client, error) {
+	return func(ctx context.Context, p *program, in byID) (clients.Client, error) {
+		return p.clients.SetDisabled(ctx, in.ID, off)
+	}
+}
+
+func createAPI(ctx context.Context, p *program, a clients.API) (clients.API, error) {
+	a, _, err := p.apis.Put(ctx, a, true, 0, commandLine)
+	return a, err
+}
+
+func rotateSecret(ctx context.Context, p *program, in byID) (clientAndSecret, error) {
 	c, key, err := p.clients.RotateSecret(ctx, in.ID)
 	return clientAndSecret{c, key.Reveal()}, err
 }

@@ -31,6 +31,8 @@ const (
 	// RolesVersion and RulesVersion carry the V of the one document of roles, and of mapping rules.
 	RolesVersion Kind = "rol"
 	RulesVersion Kind = "rul"
+	// APIsVersion carries the V of the one document of the APIs in the store.
+	APIsVersion Kind = "apis"
 )
 
 // Entry is one element of the stream. Its identity is (Kind, Key): appending it again raises Value, never lowers it.

@@ -336,7 +336,7 @@ func (e *endpoint) consent(c *gin.Context) error {
 		if err != nil {
 			return err
 		}
-		err = e.Users.Allow(c.Request.Context(), u.ID, users.Consent{ClientID: app.ID, Scope: asks.String(), APIs: t.Request.Resources})
+		err = e.Users.Allow(c.Request.Context(), u.ID, users.Consent{ClientID: app.ID, Scope: asks.String(), APIs: t.Request.Resources}, app.CreatedAt)
 		if err != nil {
 			return err
 		}

@@ -1,5 +1,6 @@
 // Package metadata publishes what a client or an API must know beforehand: OpenID discovery, RFC 8414 metadata and the JWKS; and what an
-// API must hear of afterwards, the revocation feed. The documents are made once; nothing here needs the store.
+// API must hear of afterwards, the revocation feed. The documents are made once for each version of the
+// APIs; nothing here needs the store.
 package metadata
 
 import (
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -26,7 +28,6 @@ import (
 type Deps struct {
 	Issuer *url.URL
 	Ring   *keys.Ring
-	APIs   []clients.API
 	// IDTokenAlgs are the algorithms clients may register for ID tokens.
 	IDTokenAlgs []string
 	Clients     *clients.Service
@@ -38,20 +39,17 @@ type Deps struct {
 	Mode string
 }
 
-// maxAge is how long the discovery documents may be cached; they change with a restart only.
+// maxAge is how long the discovery documents may be cached; they change with a restart, and with the APIs of the store.
 const maxAge = 10 * time.Minute
 
 // Routes returns the routes of this package.
 func Routes(d Deps) ([]web.Route, error) {
-	openID, server := documents(d)
-	discovery, err := document(openID)
-	if err != nil {
+	docs := &documents{deps: d}
+	if _, err := docs.now(); err != nil {
 		return nil, err
 	}
-	metadata, err := document(server)
-	if err != nil {
-		return nil, err
-	}
+	discovery := docs.serve(func(p *published) body { return p.openID })
+	metadata := docs.serve(func(p *published) body { return p.server })
 	return append(feed(d),
 		// OpenID Connect Discovery §4 appends its well-known part to the issuer's path, RFC 8414 §3.1 inserts its own before it.
 		web.Route{Method: http.MethodGet, Path: "/.well-known/openid-configuration", Lane: web.Protocol, CORS: web.AnyCORS, Handle: discovery},
@@ -63,12 +61,12 @@ func Routes(d Deps) ([]web.Route, error) {
 // Document is a metadata document.
 type Document map[string]any
 
-func documents(d Deps) (openID, server Document) {
+func describe(d Deps, apis []clients.API) (openID, server Document) {
 	base := strings.TrimSuffix(d.Issuer.String(), "/")
-	scopes := []string{oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeAddress, oauth.ScopePhone, oauth.ScopeOfflineAccess, oauth.ScopeRoles}
-	for _, a := range d.APIs {
+	scopes := oauth.StandardScopes()
+	for _, a := range apis {
 		for _, s := range a.Scopes {
-			if !slices.Contains(scopes, s) {
+			if !scopes.Has(s) {
 				scopes = append(scopes, s)
 			}
 		}
@@ -124,14 +122,51 @@ func documents(d Deps) (openID, server Document) {
 	return openID, server
 }
 
-func document(d Document) (web.Handler, error) {
-	body, err := json.Marshal(d)
-	if err != nil {
-		return nil, fmt.Errorf("metadata: %w", err)
+// documents are the two documents, as they are at the moment. They are safe for concurrent use.
+type documents struct {
+	deps    Deps
+	current atomic.Pointer[published]
+}
+
+// published is both documents in the state that belongs to one version of the APIs.
+type published struct {
+	version        int64
+	openID, server body
+}
+
+type body struct {
+	text []byte
+	etag string
+}
+
+func (m *documents) now() (*published, error) {
+	apis := m.deps.Clients.APIs().All()
+	if p := m.current.Load(); p != nil && p.version == apis.V {
+		return p, nil
 	}
-	sum := sha256.Sum256(body)
-	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
-	return func(c *gin.Context) error { return public(c, body, etag, "application/json", maxAge) }, nil
+	openID, server := describe(m.deps, apis.APIs)
+	p := &published{version: apis.V}
+	for d, into := range map[*Document]*body{&openID: &p.openID, &server: &p.server} {
+		text, err := json.Marshal(*d)
+		if err != nil {
+			return nil, fmt.Errorf("metadata: %w", err)
+		}
+		sum := sha256.Sum256(text)
+		*into = body{text, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+	}
+	m.current.Store(p)
+	return p, nil
+}
+
+func (m *documents) serve(pick func(*published) body) web.Handler {
+	return func(c *gin.Context) error {
+		p, err := m.now()
+		if err != nil {
+			return err
+		}
+		b := pick(p)
+		return public(c, b.text, b.etag, "application/json", maxAge)
+	}
 }
 
 func jwks(r *keys.Ring) web.Handler {

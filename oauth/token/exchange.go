@@ -81,7 +81,7 @@ func (e *endpoint) exchangedFor(r request) (clients.API, error) {
 	case r.client.ID != "":
 		return e.Clients.APIFor(r.client, asked[0])
 	}
-	api, ok := e.Clients.APIByResource(asked[0])
+	api, ok := e.Clients.APIs().ByResource(asked[0])
 	if !ok {
 		return clients.API{}, oauth.Errorf(oauth.ErrInvalidTarget, "resource '%.200s' is not an API of this broker", asked[0])
 	}

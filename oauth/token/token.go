@@ -312,7 +312,7 @@ func (e *endpoint) api(c clients.Client, id string) (clients.API, error) {
 	if id == "" {
 		return clients.API{}, nil
 	}
-	api, ok := e.Clients.API(id)
+	api, ok := e.Clients.APIs().Get(id)
 	if !ok || !slices.Contains(c.APIs, id) {
 		return clients.API{}, oauth.Errorf(oauth.ErrInvalidTarget, "the API %.100s is no longer open to this client", id)
 	}
@@ -374,8 +374,7 @@ func (e *endpoint) password(ctx context.Context, r request) (issue, error) {
 // self is the client acting for itself (RFC 6749 §4.4). Scopes that speak of a person mean nothing here.
 func (e *endpoint) self(_ context.Context, r request) (issue, error) {
 	for _, s := range r.scope {
-		switch s {
-		case oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeAddress, oauth.ScopePhone, oauth.ScopeOfflineAccess, oauth.ScopeRoles:
+		if oauth.StandardScopes().Has(s) {
 			return issue{}, oauth.Errorf(oauth.ErrInvalidScope, "scope '%s' speaks of a person, and the client acts for itself", s)
 		}
 	}

@@ -122,7 +122,7 @@ func (e *endpoints) about(c *gin.Context, client clients.Client, raw string) (ma
 
 func (e *endpoints) party(c clients.Client, audience []string) bool {
 	return slices.ContainsFunc(c.APIs, func(id string) bool {
-		api, ok := e.Clients.API(id)
+		api, ok := e.Clients.APIs().Get(id)
 		return ok && slices.Contains(audience, api.Audience)
 	})
 }

@@ -64,6 +64,40 @@ func (s *clientStore) ReplaceClient(ctx context.Context, c clients.Client) error
 	return fault.New(fault.Conflict, "client_changed", "The client %s was changed by somebody else meanwhile; read it again.", c.ID)
 }
 
+func (s *clientStore) DeleteClient(ctx context.Context, id string, v int64) error {
+	bound, cancel := s.bounded(ctx)
+	defer cancel()
+	result, err := s.c(clientsC).DeleteOne(bound, bson.M{"_id": id, "v": v})
+	if err != nil {
+		return unavailable("delete a client", err)
+	}
+	if result.DeletedCount == 1 {
+		return nil
+	}
+	if _, err := s.GetClient(ctx, id); err != nil {
+		return err
+	}
+	return fault.New(fault.Conflict, "client_changed", "The client %s was changed by somebody else meanwhile; read it again.", id)
+}
+
+type apisRow struct {
+	ID             string `bson:"_id"`
+	clients.APISet `bson:",inline"`
+	Act            string `bson:"act"`
+}
+
+func (s *clientStore) LoadAPIs(ctx context.Context) (clients.APISet, error) {
+	row, _, err := get[apisRow](ctx, s.db, documentsC, apisID)
+	return row.APISet, err
+}
+
+func (s *clientStore) SwapAPIs(ctx context.Context, set clients.APISet) error {
+	v, row := set.V, apisRow{ID: apisID, APISet: set, Act: newAct()}
+	row.V++
+	return s.swapDocument(ctx, apisID, row.Act, v, row,
+		fault.New(fault.Conflict, "apis_changed", "The APIs were changed by another replica meanwhile; read them again."))
+}
+
 func (s *clientStore) ListClients(ctx context.Context, after string, limit int) ([]clients.Client, error) {
 	rows, err := page[clientRow](ctx, s.db, clientsC, bson.M{"_id": bson.M{"$gt": after}}, bson.D{by("_id", 1)}, limit)
 	if err != nil {

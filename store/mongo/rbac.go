@@ -17,6 +17,7 @@ var _ rbac.Store = (*rbacStore)(nil)
 const (
 	rolesID = "roles"
 	rulesID = "mapping_rules"
+	apisID  = "apis"
 )
 
 type rolesRow struct {

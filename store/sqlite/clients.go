@@ -68,6 +68,59 @@ func (s *clientStore) ListClients(ctx context.Context, after string, limit int) 
 	}, `SELECT doc FROM clients WHERE id > ? ORDER BY id LIMIT ?`, after, max(limit, 0))
 }
 
+func (s *clientStore) DeleteClient(ctx context.Context, id string, v int64) error {
+	return s.write.do(ctx, func(t *tx) error {
+		n, err := t.exec(`DELETE FROM clients WHERE id = ? AND v = ?`, id, v)
+		if err != nil || n > 0 {
+			return err
+		}
+		return unmatched(t, `SELECT 1 FROM clients WHERE id = ?`, id, unknownClient(id),
+			fault.New(fault.Conflict, "client_changed", "The client was changed meanwhile; read it again."))
+	})
+}
+
+// apisDoc is the name of the document of APIs.
+const apisDoc = "apis"
+
+func (s *clientStore) LoadAPIs(ctx context.Context) (clients.APISet, error) {
+	var d storedAPIs
+	v, err := s.loadDocument(ctx, apisDoc, &d)
+	if err != nil || v == 0 {
+		return clients.APISet{}, err
+	}
+	set := clients.APISet{V: v, By: d.By, At: d.At}
+	for _, a := range d.APIs {
+		set.APIs = append(set.APIs, clients.API(a))
+	}
+	return set, nil
+}
+
+func (s *clientStore) SwapAPIs(ctx context.Context, set clients.APISet) error {
+	d := storedAPIs{By: set.By, At: whole(set.At)}
+	for _, a := range set.APIs {
+		d.APIs = append(d.APIs, storedAPI(a))
+	}
+	return s.swapDocument(ctx, apisDoc, set.V, d, fault.New(fault.Conflict, "apis_changed", "The APIs were changed meanwhile; read them again."))
+}
+
+type (
+	storedAPIs struct {
+		By   string      `json:"by,omitempty"`
+		At   time.Time   `json:"at,omitzero"`
+		APIs []storedAPI `json:"apis"`
+	}
+	storedAPI struct {
+		ID       string        `json:"id"`
+		Audience string        `json:"audience"`
+		Scopes   oauth.Scopes  `json:"scopes,omitempty"`
+		Roles    []string      `json:"roles,omitempty"`
+		Alg      string        `json:"alg"`
+		Typ      string        `json:"typ"`
+		TTL      time.Duration `json:"ttl,omitempty"`
+		Fixed    bool          `json:"-"` // never stored
+	}
+)
+
 func unknownClient(id string) error {
 	return fault.New(fault.NotFound, "client_unknown", "There is no client %q.", id)
 }

@@ -69,6 +69,20 @@ func testClients(t *testing.T, f *Fixture) {
 		fails(t, s.ReplaceClient(ctx, clients.Client{ID: "ghost"}), fault.NotFound, "client_unknown")
 		refused(s.GetClient(ctx, "ghost"))(t, fault.NotFound, "client_unknown")
 	})
+	t.Run("a deletion of another version is refused, one of the version takes the client away once", func(t *testing.T) {
+		c := clients.Client{ID: "going", V: 3}
+		done(t, s.InsertClient(ctx, c))
+		for _, v := range []int64{0, 2, 4} {
+			fails(t, s.DeleteClient(ctx, "going", v), fault.Conflict, "client_changed")
+		}
+		same(t, c, must(s.GetClient(ctx, "going"))(t))
+		done(t, s.DeleteClient(ctx, "going", 3))
+		refused(s.GetClient(ctx, "going"))(t, fault.NotFound, "client_unknown")
+		fails(t, s.DeleteClient(ctx, "going", 3), fault.NotFound, "client_unknown")
+		fails(t, s.ReplaceClient(ctx, c), fault.NotFound, "client_unknown")
+		done(t, s.InsertClient(ctx, clients.Client{ID: "going", Name: "again", V: 5}))
+		same(t, clients.Client{ID: "going", Name: "again", V: 5}, must(s.GetClient(ctx, "going"))(t))
+	})
 	t.Run("pages follow each other by id without gap or repeat", func(t *testing.T) {
 		ids := []string{"~é", "~a", "~B", "~b", "~漢", "~A", "~"}
 		for _, id := range ids {
@@ -90,6 +104,28 @@ func testClients(t *testing.T, f *Fixture) {
 			t.Fatalf("pages of no length hold %d clients", n)
 		}
 	})
+	t.Run("at first there are no APIs, in version 0", func(t *testing.T) {
+		same(t, clients.APISet{}, must(s.LoadAPIs(ctx))(t))
+	})
+	t.Run("every field of an API is stored, but not the mark of the configuration, and the order is kept", func(t *testing.T) {
+		set := filled[clients.APISet]("wide")
+		set.V = 0
+		done(t, s.SwapAPIs(ctx, set))
+		set.V = 1
+		for i := range set.APIs {
+			set.APIs[i].Fixed = false
+		}
+		same(t, set, must(s.LoadAPIs(ctx))(t))
+	})
+	t.Run("a swap of APIs of another version is refused and changes nothing", func(t *testing.T) {
+		set := must(s.LoadAPIs(ctx))(t)
+		for _, v := range []int64{0, 5} {
+			fails(t, s.SwapAPIs(ctx, clients.APISet{V: v}), fault.Conflict, "apis_changed")
+		}
+		same(t, set, must(s.LoadAPIs(ctx))(t))
+		s = f.Reopen(t).Clients
+		same(t, set, must(s.LoadAPIs(ctx))(t))
+	})
 }
 
 func testClientRaces(t *testing.T, f *Fixture) {
@@ -99,6 +135,19 @@ func testClientRaces(t *testing.T, f *Fixture) {
 		errs := race(racers, func(i int) error { return s.InsertClient(ctx, clients.Client{ID: "raced", Name: fmt.Sprint(i)}) })
 		winner := oneWins(t, errs, fault.Conflict, "client_exists")
 		same(t, clients.Client{ID: "raced", Name: fmt.Sprint(winner)}, must(s.GetClient(ctx, "raced"))(t))
+	})
+	t.Run("of many who swap the APIs one does", func(t *testing.T) {
+		set := func(i int) clients.APISet {
+			return clients.APISet{At: start(), APIs: []clients.API{{ID: fmt.Sprint("api-", i), Alg: "ES256"}}}
+		}
+		want := set(oneWins(t, race(racers, func(i int) error { return s.SwapAPIs(ctx, set(i)) }), fault.Conflict, "apis_changed"))
+		want.V++
+		same(t, want, must(s.LoadAPIs(ctx))(t))
+	})
+	t.Run("of many who delete a client one does", func(t *testing.T) {
+		done(t, s.InsertClient(ctx, clients.Client{ID: "leaving", V: 1}))
+		oneWins(t, race(racers, func(int) error { return s.DeleteClient(ctx, "leaving", 1) }), fault.NotFound, "client_unknown")
+		refused(s.GetClient(ctx, "leaving"))(t, fault.NotFound, "client_unknown")
 	})
 	t.Run("of many who replace one version one does", func(t *testing.T) {
 		errs := race(racers, func(i int) error {
