@@ -147,15 +147,32 @@ export async function verify(token, keys) {
   return { state: "bad" };
 }
 
+/** A pair of keys as { key, jwk }. The private half cannot be taken out of the browser, not by this page either. */
+export async function makePair(alg, kid) {
+  const { kty, use } = algorithms.get(alg);
+  const size = kty === "RSA" ? { modulusLength: 2048, publicExponent: Uint8Array.of(1, 0, 1) } : {};
+  const { privateKey, publicKey } = await crypto.subtle.generateKey({ ...use, ...size }, false, ["sign", "verify"]);
+  const { crv, x, y, n, e } = await crypto.subtle.exportKey("jwk", publicKey);
+  return { key: privateKey, jwk: { kty, crv, x, y, n, e, kid, alg, use: "sig" } };
+}
+
+/** The key of a shared secret, which is given as text. */
+export function secretKey(alg, text) { return crypto.subtle.importKey("raw", new TextEncoder().encode(text), algorithms.get(alg).use, false, ["sign"]); }
+
+export const encode = (value) => base64url(new TextEncoder().encode(JSON.stringify(value)));
+
+/** A token. Header and claims are signed as they are, whatever they say; without a key the signature is empty. */
+export async function sign(header, claims, alg, key) {
+  const body = `${encode(header)}.${encode(claims)}`;
+  return `${body}.${key ? base64url(new Uint8Array(await crypto.subtle.sign(algorithms.get(alg).use, key, new TextEncoder().encode(body)))) : ""}`;
+}
+
+export const setOf = (jwks) => JSON.stringify({ keys: jwks }, null, 2);
+
 /** An example where the broker gives none: signed by a key that is made here and forgotten. */
 export async function makeExample(claims) {
-  const encode = (value) => base64url(new TextEncoder().encode(JSON.stringify(value)));
-  const kid = "made-in-this-browser";
-  const body = `${encode({ alg: "ES256", kid, typ: "at+jwt" })}.${encode(claims)}`;
-  if (!canVerify()) return { token: `${body}.${base64url(new Uint8Array(64))}` };
-  const use = algorithms.get("ES256").use;
-  const pair = await crypto.subtle.generateKey(use, true, ["sign", "verify"]);
-  const signature = new Uint8Array(await crypto.subtle.sign(use, pair.privateKey, new TextEncoder().encode(body)));
-  const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", pair.publicKey);
-  return { token: `${body}.${base64url(signature)}`, keys: JSON.stringify({ keys: [{ kty, crv, x, y, kid, alg: "ES256", use: "sig" }] }, null, 2) };
+  const kid = "made-in-this-browser", header = { alg: "ES256", kid, typ: "at+jwt" };
+  if (!canVerify()) return { token: `${await sign(header, claims)}${base64url(new Uint8Array(64))}` };
+  const { key, jwk } = await makePair("ES256", kid);
+  return { token: await sign(header, claims, "ES256", key), keys: setOf([jwk]) };
 }
