@@ -62,7 +62,7 @@ func (p *playground) show(c *gin.Context) error {
 		return nil
 	}
 	return web.Page(c, http.StatusOK, pages.Policy{
-		Users: q.users(), Actions: q.actions(), Articles: q.articles(), Answer: answer, Presets: p.presets, Guide: p.Guide,
+		Users: q.users(), Actions: q.actions(), Articles: q.articles(), Answer: answer, Presets: p.presets, Guide: p.Guide, JWT: p.JWT,
 		Me: pages.PolicyPerson{ID: me.UserID, Name: web.CallerOf(c).User.Username, Roles: me.Roles},
 	})
 }

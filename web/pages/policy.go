@@ -13,8 +13,8 @@ type Policy struct {
 	Presets                  []PolicyPreset
 	// Me is whoever looks at the page.
 	Me PolicyPerson
-	// Guide says that there is a page at /guide.
-	Guide bool
+	// Guide and JWT say that there are pages at /guide and /tools/jwt.
+	Guide, JWT bool
 }
 
 // Choice is one of a list.
@@ -53,13 +53,16 @@ func (Policy) Traits() Traits { return Traits{} }
 
 type policyBody struct {
 	Policy
-	Here, Evaluate, GuideURL template.URL
+	Here, Evaluate, GuideURL, Decoder template.URL
 }
 
 func (p Policy) screen(r *Renderer) screen {
 	b := policyBody{Policy: p, Here: r.own("/tools/policy"), Evaluate: r.own("/tools/policy/evaluate")}
 	if p.Guide {
 		b.GuideURL = r.own("/guide")
+	}
+	if p.JWT {
+		b.Decoder = r.own("/tools/jwt")
 	}
 	return screen{
 		template: "policy", title: "Policy playground", full: true, styles: []string{"tools.css", "policy/policy.css"},

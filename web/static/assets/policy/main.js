@@ -2,7 +2,8 @@
 import { say } from "../live.js";
 import { byId, calmly, element, write } from "./dom.js";
 import { fieldOf, number, showProblems, texts, watch } from "./editor.js";
-import { pack, unpack } from "./share.js";
+import { nameOf, withPrincipal } from "./principal.js";
+import { pack, textsOf, unpack } from "./share.js";
 import { showDecision, showLive, showMatrix, showTests, showVerdict } from "./show.js";
 
 const { ask: askURL, evaluate: evaluateURL, me, meName, meRoles } = byId("playground").dataset;
@@ -87,9 +88,9 @@ function set(own) {
 }
 
 function preset(id) {
-  const from = document.querySelector(`template.preset[data-id="${CSS.escape(id)}"]`).content;
-  write(byId("preset-text"), from.querySelector("[data-part=text]").textContent);
-  return Object.fromEntries(parts.map((name) => [name, from.querySelector(`[data-part=${name}]`).textContent]));
+  const from = document.querySelector(`template.preset[data-id="${CSS.escape(id)}"]`);
+  write(byId("preset-text"), from.content.querySelector("[data-part=text]").textContent);
+  return textsOf(from);
 }
 
 function begin() {
@@ -126,17 +127,12 @@ function note(text) {
 function takeOver(whom) {
   const sample = { alice: ["editor"], bob: ["viewer"], root: ["admin"] };
   const [id, roles] = whom === "me" ? [me, meRoles.split(" ").filter(Boolean)] : [whom, sample[whom]];
-  let list;
   try {
-    list = JSON.parse(byId("entities").value || "[]");
+    byId("entities").value = withPrincipal(byId("entities").value, { id, roles });
   } catch {
     return note("Mend the entities first: they are no JSON.");
   }
-  const others = list.filter(({ uid }) => !(uid?.type === "User" && uid?.id === id));
-  const old = list.find(({ uid }) => uid?.type === "User" && uid?.id === id);
-  others.unshift({ uid: { type: "User", id }, ...(old?.attrs ? { attrs: old.attrs } : {}), parents: roles.map((role) => ({ type: "Role", id: role })) });
-  byId("entities").value = `[\n${others.map((one) => `  ${JSON.stringify(one)}`).join(",\n")}\n]\n`;
-  byId("principal").value = `User::${JSON.stringify(id)}`;
+  byId("principal").value = nameOf(id);
   number("entities");
   note(`The principal is now ${whom === "me" ? meName || "you" : whom}.`);
   evaluate();

@@ -12,6 +12,9 @@ export function pack(draft) {
   return `#draft=${btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")}`;
 }
 
+/** The draft that a preset of the page begins with. */
+export function textsOf(preset) { return Object.fromEntries(parts.map((name) => [name, preset.content.querySelector(`[data-part=${name}]`).textContent])); }
+
 /** The draft in a fragment, or null. */
 export function unpack(fragment) {
   if (!fragment.startsWith("#draft=")) return null;
