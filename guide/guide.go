@@ -76,7 +76,10 @@ func Routes(d Deps) []web.Route {
 		out = append(out, web.Route{Method: http.MethodGet, Path: "/guide", Lane: web.Browser, Handle: e.showGuide})
 	}
 	e.decoder = pages.JWT{
-		Issuer: d.Issuer, Example: d.Dev, Claims: claims(), Header: header(), Guide: d.Guide,
+		Issuer: d.Issuer, Example: d.Dev, Claims: claims(), Header: header(), Guide: d.Guide, Mint: d.Dev,
+	}
+	if d.Policy {
+		e.decoder.Preset = rbacPreset()
 	}
 	e.guide = content(d, slices.Concat(d.Surface, out))
 	return out

@@ -97,6 +97,51 @@ func TestAPageThatIsSwitchedOffIsNotThere(t *testing.T) {
 	}
 }
 
+// TestTokensAreMintedInDevAlone: elsewhere there is no trace of it in the page, and nowhere is there a route that would sign one.
+func TestTokensAreMintedInDevAlone(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		rule string
+		d    guide.Deps
+		want bool
+	}{
+		{"serve", guide.Deps{JWT: true, Guide: true}, false},
+		{"dev", guide.Deps{JWT: true, Guide: true, Dev: true}, true},
+	} {
+		s := site(t, row.d)
+		_, page := ask(t, s, http.MethodGet, "/tools/jwt", "")
+		_, text := ask(t, s, http.MethodGet, "/guide", "")
+		for _, trace := range []string{`id="mint"`, "mint/main.js", "mint/mint.css"} {
+			if got := strings.Contains(page, trace); got != row.want {
+				t.Errorf("%s: the decoder has %s: %v, want %v", row.rule, trace, got, row.want)
+			}
+		}
+		if !row.want && strings.Contains(strings.ToLower(page), "mint") {
+			t.Errorf("%s: the decoder speaks of minting", row.rule)
+		}
+		if got := strings.Contains(text, "<em>Mint</em>"); got != row.want {
+			t.Errorf("%s: the guide speaks of minting: %v, want %v", row.rule, got, row.want)
+		}
+		for _, r := range guide.Routes(row.d) {
+			if strings.Contains(r.Path, "mint") {
+				t.Errorf("%s: there is a route %s %s", row.rule, r.Method, r.Path)
+			}
+		}
+	}
+}
+
+func TestTheDecoderLeadsToAPlaygroundThatIsThere(t *testing.T) {
+	t.Parallel()
+	for _, with := range []bool{true, false} {
+		_, page := ask(t, site(t, guide.Deps{JWT: true, Policy: with}), http.MethodGet, "/tools/jwt", "")
+		for _, part := range []string{`id="playground-link"`, `href="/auth/tools/policy"`, `id="playground-preset"`} {
+			if got := strings.Contains(page, part); got != with {
+				t.Errorf("with a playground %v: the decoder has %s: %v", with, part, got)
+			}
+		}
+	}
+}
+
 func TestVerifySaysWhatTheVerifierSays(t *testing.T) {
 	t.Parallel()
 	s := site(t, guide.Deps{JWT: true, Verify: func(_ context.Context, raw string) (*verify.Token, error) {

@@ -148,11 +148,17 @@ func (b book) revocation() pages.GuideRow {
 }
 
 func (b book) decoderRow() pages.GuideRow {
+	text := []string{
+		"Shows what each claim means, what stands out, whether the signature is good, and what an API would answer. All of it happens in the browser: the token goes nowhere.",
+	}
+	if b.answers("GET", "/tools/policy") {
+		text = append(text, "*Open in playground* takes the claims, and not the token, to the policies: what may somebody with such claims do?")
+	}
+	if b.Dev {
+		text = append(text, "*Mint* makes tokens to try an API with, good ones and wrong ones. Their key is made in the browser and is gone with the page, so neither this broker nor an API that trusts it takes them.")
+	}
 	return pages.GuideRow{
-		ID: "decoder", Title: "The JWT decoder", Send: "a token, pasted", Answer: "what is wrong with it",
-		Text: []string{
-			"Shows what each claim means, what stands out, whether the signature is good, and what an API would answer. All of it happens in the browser: the token goes nowhere.",
-		},
+		ID: "decoder", Title: "The JWT decoder", Send: "a token, pasted", Answer: "what is wrong with it", Text: text,
 		Tries: b.where("GET", "/tools/jwt", pages.Try{Label: "Open the decoder", URL: "/tools/jwt"}),
 	}
 }

@@ -33,14 +33,14 @@ func empties() []sample {
 		{"jwt", pages.JWT{}, []string{"decoder", "verdict", "token", "token-example", "token-clear", "decoded", "keys", "verify", "check-verdict"}},
 		{"policy", pages.Policy{
 			Users: []pages.Choice{{Value: "alice", Label: "alice (editor)", Chosen: true}, {Value: "you", Label: "you (no role)"}}, Actions: []pages.Choice{{Value: "edit", Label: "edit"}},
-			Articles: []pages.Choice{{Value: "own-draft", Label: "an article"}}, Guide: true,
+			Articles: []pages.Choice{{Value: "own-draft", Label: "an article"}}, Guide: true, JWT: true,
 			Answer: pages.PolicyAnswer{Allow: true, Sentence: "alice (editor) may edit an article.", RolesAllow: true, Roles: "The permission is there.", PoliciesAllow: true, Policies: "Allowed by article-edit-author."},
 			Presets: []pages.PolicyPreset{{
 				ID: "rbac", Name: "Roles", Text: "Each role permits some actions.", Policies: "permit (principal, action, resource);", Schema: "entity User;", Entities: "[]",
 				Principal: `User::"alice"`, Action: `Action::"read"`, Resource: `Document::"handbook"`, Context: "{}", Tests: "[]",
 			}},
 			Me: pages.PolicyPerson{ID: "usr_1", Name: "jo", Roles: []string{"viewer"}},
-		}, []string{"ask-form", "user", "action", "article", "answer", "playground", "guide-link", "policies", "principal", "result"}},
+		}, []string{"ask-form", "user", "action", "article", "answer", "playground", "guide-link", "decoder-link", "policies", "principal", "result"}},
 		{"guide", pages.Guide{}, []string{"difference", "methods", "needs", "sheet", "setup"}},
 	}
 }
@@ -155,9 +155,10 @@ func samples() []sample {
 			Code: "unavailable", Facts: request, Next: &pages.Action{URL: "/login", Post: true, Hidden: tx},
 		}, []string{"error-action", "error-code"}},
 		{"jwt", pages.JWT{
-			Issuer: "https://id.example.org/auth", Example: true, Audiences: []string{"https://orders.example.org/"}, Guide: true,
+			Issuer: "https://id.example.org/auth", Example: true, Audiences: []string{"https://orders.example.org/"}, Guide: true, Mint: true,
+			Preset: pages.PolicyPreset{ID: "rbac", Policies: "permit (principal, action, resource);"},
 			Claims: []pages.Meaning{{Name: "iss", Text: "The issuer."}}, Header: []pages.Meaning{{Name: "alg", Text: "How it is signed."}},
-		}, []string{"decoder", "guide-link", "known", "api-issuer", "api-audience", "snippet", "ask"}},
+		}, []string{"decoder", "guide-link", "known", "api-issuer", "api-audience", "snippet", "ask", "playground-link", "playground-preset", "mint", "mint-sign", "minted", "mint-decode"}},
 		{"guide", pages.Guide{
 			Issuer:  "https://id.example.org/auth",
 			Setup:   []pages.Try{{Label: "The password, which `broker dev` printed", Line: "PASSWORD='paste it here'"}},

@@ -97,12 +97,38 @@ const pages = {
     await page.locator('#encoding').waitFor();
     await page.locator('#known summary').click();
   },
+  'decoder with a minted token': async (page) => {
+    await pages['decoder with a token'](page);
+    await openMint(page);
+    await page.locator('#mint-alg').selectOption('HS256');
+    await page.locator('#mint-sign').click();
+    await page.locator('#mint-answer[data-level=good]').waitFor();
+    await page.locator('#mint-alg').selectOption('ES256');
+    await page.locator('[data-fault=expired]').click();
+    await page.locator('#mint-keys summary').click();
+  },
+  'decoder with nothing to mint': async (page) => {
+    await pages.decoder(page);
+    await openMint(page);
+    await page.locator('#mint-alg').selectOption('HS256');
+    await page.locator('#mint-secret').fill('');
+    await page.locator('#mint-sign').click();
+    await page.locator('#mint-secret[aria-invalid]').waitFor();
+    await page.locator('#mint-claims').fill('{');
+    await page.locator('#mint-sign').click();
+    await page.locator('#mint-claims[aria-invalid]').waitFor();
+  },
   'signed out': async (page) => {
     await pages['sign-out'](page);
     await page.locator('#signout-confirm').click();
     await page.waitForLoadState();
   },
 };
+
+async function openMint(page) {
+  await page.locator('#mint > summary').click();
+  await page.waitForFunction(() => document.querySelector('#mint-claims').value !== '');
+}
 
 async function prove(page, username) {
   const login = `${username}-at-acme`;

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { CompactEncrypt, exportJWK, SignJWT } from 'jose';
+import { CompactEncrypt, createLocalJWKSet, exportJWK, jwtVerify, SignJWT } from 'jose';
 import { phone, scenario } from '../lib/browser.mjs';
+import { way } from '../lib/pages.mjs';
 import { suite } from '../lib/suite.mjs';
 import { mint, Parts, refusal } from '../lib/tokens.mjs';
 
@@ -487,10 +488,292 @@ scenario('the copy buttons copy', s, { permissions: ['clipboard-read', 'clipboar
   }
 });
 
+/** Opens the panel that mints. */
+async function openMint(page) {
+  await page.locator('#mint > summary').click();
+  await page.waitForFunction(() => document.querySelector('#mint-claims').value !== '');
+}
+
+/** Presses a button and returns the token that comes of it. */
+async function press(page, button) {
+  const before = await page.locator('#minted').textContent();
+  await page.locator(button).click();
+  await page.waitForFunction((old) => document.querySelector('#minted').textContent !== old, before);
+  return page.locator('#minted').textContent();
+}
+
+const edit = async (page, id, by) => page.locator(id).fill(JSON.stringify({ ...JSON.parse(await page.locator(id).inputValue()), ...by }));
+
+scenario('a token is minted by a key of the browser, with each algorithm, and a library takes it', s, {}, async ({ page, context }) => {
+  const requests = [];
+  await page.addInitScript(() => {
+    const generate = crypto.subtle.generateKey.bind(crypto.subtle);
+    window.extractable = [];
+    crypto.subtle.generateKey = (how, extractable, uses) => {
+      window.extractable.push(extractable);
+      return generate(how, extractable, uses);
+    };
+  });
+  await open(page);
+  await page.locator('#empty').waitFor();
+  context.on('request', (request) => requests.push(request.url()));
+  await openMint(page);
+  assert.deepEqual(await page.locator('#mint-alg option').allTextContents(), ['ES256', 'RS256', 'EdDSA', 'HS256']);
+  const kids = new Set();
+  for (const alg of ['ES256', 'RS256', 'EdDSA']) {
+    await page.locator('#mint-alg').selectOption(alg);
+    const token = await press(page, '#mint-sign');
+    const jwks = JSON.parse(await page.locator('#mint-jwks').textContent());
+    assert.ok(jwks.keys.every((key) => !('d' in key)), 'a private key leaves the browser');
+    const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(jwks), { algorithms: [alg], audience: 'urn:example:orders', typ: 'at+jwt' });
+    assert.equal(protectedHeader.alg, alg);
+    assert.ok(Math.abs(payload.exp - 900 - Date.now() / 1000) < 60, `it expires at ${payload.exp}`);
+    kids.add(protectedHeader.kid);
+    assert.match(await page.locator('#mint-answer').textContent(), new RegExp(`^Signed with ${alg}, good for 1[45] minutes`));
+    await page.locator('#mint-decode').click();
+    await says(page, 'Valid: the signature matches');
+    assert.equal(await page.locator('#token').inputValue(), token);
+    assert.equal(await page.locator('#keys').inputValue(), JSON.stringify(jwks, null, 2));
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'token');
+  }
+  assert.equal(kids.size, 3);
+  assert.deepEqual([...new Set(await page.evaluate(() => window.extractable))], [false], 'a private key can be taken out of the browser');
+
+  await page.locator('#mint-alg').selectOption('HS256');
+  assert.equal((await page.locator('#mint-secret').inputValue()).length, 32);
+  await page.locator('#mint-secret').fill('a secret of thirty-two characters');
+  const token = await press(page, '#mint-sign');
+  await jwtVerify(token, Buffer.from('a secret of thirty-two characters'), { algorithms: ['HS256'] });
+  assert.equal(JSON.parse(await page.locator('#mint-header').inputValue()).kid, undefined);
+  assert.ok(!(await page.locator('#mint-keys').isVisible()), 'a secret is offered as a public key');
+  await page.locator('#mint-decode').click();
+  await says(page, 'Valid: the signature matches');
+  await page.locator('#mint-secret').fill('');
+  await page.locator('#mint-sign').click();
+  await page.locator('#mint-secret-problem', { hasText: 'Give a secret' }).waitFor();
+  assert.ok(!(await page.locator('#mint-output').isVisible()), 'the last token is offered still');
+  assert.deepEqual(requests, [], 'minting asks somebody');
+  const kept = await page.evaluate(async () => [localStorage.length, sessionStorage.length, document.cookie, (await indexedDB.databases()).length]);
+  assert.deepEqual(kept, [0, 0, '', 0]);
+});
+
+scenario('no minted token opens anything here, in the name of this broker either', s, {}, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'alice');
+  const { header, claims } = new Parts(token);
+  await open(page);
+  await paste(page, token);
+  await says(page, 'Valid: signed by this broker');
+  await openMint(page);
+  assert.match(await refusal(s.broker, await press(page, '#mint-sign')), /^401 invalid_token: the issuer has no key 'throw-away-/);
+  assert.match(JSON.parse(await page.locator('#mint-header').inputValue()).kid, /^throw-away-/);
+  assert.deepEqual(new Parts(await page.locator('#minted').textContent()).claims.roles, claims.roles);
+  for (const alg of ['ES256', 'RS256', 'EdDSA', 'HS256']) {
+    await page.locator('#mint-alg').selectOption(alg);
+    await edit(page, '#mint-header', { kid: header.kid });
+    assert.match(await refusal(s.broker, await press(page, '#mint-sign')), /^401 invalid_token: /, alg);
+    await page.locator('#mint-decode').click();
+    await says(page, /^(The signature does not match|No key of this broker fits)$/);
+  }
+  // RFC 8725, section 2.1: what everybody can read is no secret.
+  const [key] = (await (await fetch(`${s.broker.issuer}/jwks`)).json()).keys;
+  await page.locator('#mint-secret').fill(JSON.stringify(key));
+  assert.match(await refusal(s.broker, await press(page, '#mint-sign')), /^401 invalid_token: the algorithm is 'HS256'/);
+});
+
+scenario('one thing wrong at a time, and each is refused for it', s, {}, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'alice');
+  await open(page);
+  await paste(page, token);
+  await says(page, 'Valid: signed by this broker');
+  await openMint(page);
+  const good = await page.locator('#mint-claims').inputValue();
+  for (const [name, words, refused, found] of [
+    ['Expired', 'it expired an hour ago', /the token expired at/, 'Expired'],
+    ['Not good yet', 'it is good only in an hour', /the token is not good before/, 'Not good yet'],
+    ['Wrong audience', 'it is for another audience', /the audience is 'urn:example:another-api'/, ''],
+    ['No subject', 'it has no subject', /the subject has 0 bytes/, 'No subject'],
+    ['alg none', 'alg is none, and there is no signature', /the algorithm is 'none'/, 'Not signed at all'],
+  ]) {
+    const bad = await press(page, `[data-fault]:text-is("${name}")`);
+    assert.match(await refusal(s.broker, bad), new RegExp(`^401 invalid_token: ${refused.source}`), name);
+    assert.equal(await page.locator('#mint-answer').textContent(), `One thing is wrong with it: ${words}. An API must answer 401.`);
+    await page.locator('#mint-decode').click();
+    await page.waitForFunction((text) => document.querySelector('#token').value === text && document.querySelector('#header').textContent, bad);
+    if (found) await page.locator('#findings strong', { hasText: found }).waitFor();
+    assert.equal(await page.locator('#mint-claims').inputValue(), good, `${name} stays in the claims`);
+  }
+  // This broker refuses a foreign key first, so an API with the public key has to find the change.
+  await page.locator('#mint-sample').click();
+  await press(page, '#mint-sign');
+  const jwks = createLocalJWKSet(JSON.parse(await page.locator('#mint-jwks').textContent()));
+  const changed = await press(page, '[data-fault=changed]');
+  await assert.rejects(jwtVerify(changed, jwks), { code: 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED' });
+  await page.locator('#mint-decode').click();
+  await says(page, 'The signature does not match');
+  await jwtVerify(await press(page, '#mint-sign'), jwks);
+});
+
+scenario('what is minted is what is written, and what cannot be is said where it stands', s, { permissions: ['clipboard-read', 'clipboard-write'] }, async ({ page }) => {
+  await open(page);
+  await openMint(page);
+  await edit(page, '#mint-header', { typ: 'JWT', extra: [1] });
+  await edit(page, '#mint-claims', { sub: 'jö', exp: undefined, nested: { a: true } });
+  const token = await press(page, '#mint-sign');
+  const { header, claims } = new Parts(token);
+  assert.deepEqual([header.typ, header.extra, claims.sub, claims.exp, claims.nested], ['JWT', [1], 'jö', undefined, { a: true }]);
+  assert.equal(await page.locator('#mint-answer').textContent(), 'Signed with ES256, with no time at which it expires.');
+  await page.locator('#minted-copy').click();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), token);
+  await page.locator('#mint-keys summary').click();
+  await page.locator('#mint-jwks-copy').click();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await page.locator('#mint-jwks').textContent());
+
+  for (const [text, words] of [['{\n  "sub": "a"\n  "aud": "b"\n}', 'Line 3: a comma or closing brace is missing at byte 17.'], ['[]', 'It cannot be signed: it is not a JSON object.'], ['', 'It cannot be signed: it is not a JSON object.']]) {
+    await page.locator('#mint-claims').fill(text);
+    await page.locator('#mint-sign').click();
+    await page.locator('#mint-claims-problem', { hasText: words }).waitFor();
+    assert.equal(await page.locator('#mint-claims').getAttribute('aria-invalid'), 'true');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'mint-claims');
+    assert.match(await page.locator('#mint-answer').textContent(), /^Nothing was minted\./);
+    assert.ok(!(await page.locator('#mint-output').isVisible()));
+  }
+  await page.locator('#mint-sample').click();
+  await page.locator('#mint-sign').click();
+  await page.locator('#mint-output').waitFor();
+  assert.equal(await page.locator('#mint-claims').getAttribute('aria-invalid'), null);
+});
+
+scenario('minting by the keyboard alone', s, {}, async ({ page }) => {
+  await open(page);
+  await page.locator('#mint > summary').focus();
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('#mint-claims').value !== '');
+  const order = [];
+  for (let i = 0; i < 12; i++) {
+    await page.keyboard.press('Tab');
+    order.push(await page.evaluate(() => document.activeElement.id || document.activeElement.dataset.fault));
+  }
+  assert.deepEqual(order, ['mint-header', 'mint-claims', 'mint-take', 'mint-sample', 'mint-alg', 'mint-sign', 'expired', 'early', 'audience', 'subject', 'none', 'changed']);
+  await page.locator('#mint-sign').focus();
+  await page.keyboard.press('Enter');
+  await page.locator('#mint-decode').waitFor();
+  assert.equal(await page.locator('#mint-answer').getAttribute('role'), 'status');
+  await page.locator('#mint-decode').focus();
+  await page.keyboard.press('Enter');
+  await page.locator('#live', { hasText: 'Valid: the signature matches' }).waitFor({ state: 'attached' });
+});
+
+scenario('everything that mints can be hit with a thumb', s, { viewport: phone }, async ({ page }) => {
+  await open(page);
+  await openMint(page);
+  await page.locator('#mint-alg').selectOption('HS256');
+  await press(page, '#mint-sign');
+  await page.locator('#mint-alg').selectOption('ES256');
+  await press(page, '#mint-sign');
+  await page.locator('#mint-keys summary').click();
+  for (const target of await page.locator('#mint').locator('button:visible, select:visible, input:visible, summary:visible').all()) {
+    const { width, height } = await target.boundingBox();
+    assert.ok(width >= 44 && height >= 44, `${await target.innerText()}: ${width} × ${height}`);
+  }
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'the page scrolls sideways');
+});
+
+scenario('where the browser may not sign, the panel says so', s, {}, async ({ page }) => {
+  await page.addInitScript(() => {
+    Object.defineProperty(window, 'isSecureContext', { value: false });
+    Object.defineProperty(crypto, 'subtle', { value: undefined });
+  });
+  await open(page);
+  await openMint(page);
+  await page.locator('#mint-answer', { hasText: 'https and on localhost only' }).waitFor();
+  await page.locator('#mint-sign').click();
+  await page.locator('#mint-answer[data-level=error]', { hasText: 'https and on localhost only' }).waitFor();
+  assert.match(await press(page, '[data-fault=none]'), /\.$/);
+});
+
+/** The draft that the way to the playground carries. */
+const carried = async (page) => JSON.parse(Buffer.from(new URL(await page.locator('#playground-link').getAttribute('href')).hash.slice('#draft='.length), 'base64url'));
+
+scenario('a token opens the playground with its claims as the principal, and stays behind itself', s, {}, async ({ page, context }) => {
+  const requests = [];
+  context.on('request', (request) => requests.push(`${request.url()} ${request.postData() ?? ''}`));
+  const { access_token: token } = await mint(s.broker, 'alice', { scope: 'openid roles' });
+  const { claims, body, signature } = new Parts(token);
+  await page.goto(`${s.broker.issuer}/login`);
+  await way.password(page, s.broker.user('alice'));
+  await page.waitForURL(/dashboard/);
+  await open(page);
+  assert.ok(!(await page.locator('#playground-link').isVisible()), 'it leads there without a token');
+  await paste(page, token);
+  await says(page, 'Valid: signed by this broker');
+  const opens = context.waitForEvent('page');
+  await page.getByRole('link', { name: 'Open in playground' }).click();
+  const playground = await opens;
+  await playground.locator('#verdict strong', { hasText: 'ALLOW' }).waitFor();
+  assert.equal(await playground.locator('#principal').inputValue(), `User::"${claims.sub}"`);
+  const [them, ...others] = JSON.parse(await playground.locator('#entities').inputValue());
+  assert.deepEqual([them.uid.id, them.parents, them.attrs.scope, them.attrs.client_id], [claims.sub, [{ type: 'Role', id: 'editor' }], claims.scope.split(' '), claims.client_id]);
+  assert.ok(!('jti' in them.attrs) && !('exp' in them.attrs) && others.length >= 4);
+  // The schema knows what the claims are, so that a policy may ask for them.
+  for (const [scope, word] of [['openid', 'ALLOW'], ['orders:write', 'DENY']]) {
+    await playground.locator('#policies').fill(`permit (principal, action, resource) when { principal.scope.contains("${scope}") };`);
+    await playground.locator('#verdict strong', { hasText: word }).waitFor();
+  }
+  assert.ok(requests.every((line) => !line.includes(body) && !line.includes(signature)), 'a request carries the token');
+  for (const one of [page, playground]) {
+    const kept = await one.evaluate(() => [location.href, JSON.stringify(localStorage), JSON.stringify(sessionStorage), window.name, document.referrer].join(' '));
+    assert.ok(!kept.includes(body) && !kept.includes(signature), `it is kept: ${kept}`);
+  }
+  assert.equal(await page.locator('#token').inputValue(), token, 'the decoder forgets the token');
+});
+
+scenario('what of the claims comes along to the playground', s, {}, async ({ page }) => {
+  const key = Buffer.alloc(32);
+  const put = async (claims) => {
+    const token = await foreign(claims).setProtectedHeader({ alg: 'HS256' }).sign(key);
+    await paste(page, token);
+    await page.waitForFunction((text) => document.querySelector('#token').value === text, token);
+    await page.locator('#payload', { hasText: JSON.stringify(claims.mark) }).waitFor({ state: 'attached' });
+  };
+  await open(page);
+  await put({
+    mark: 'one', sub: 'a "b" \\ é', realm_access: { roles: ['viewer', '', 7] }, tenant: 'acme', level: 3, ratio: 0.5, mfa: true, nothing: null, groups: ['x', 'y'], mixed: ['a', 1],
+    in: 'a word of Cedar', 'https://example.com/plan': 'gold', 'odd name': 'x', long: 'x'.repeat(300),
+  });
+  const draft = await carried(page);
+  assert.equal(draft.principal, 'User::"a \\"b\\" \\\\ é"');
+  const [them] = JSON.parse(draft.entities);
+  assert.deepEqual(them.parents, [{ type: 'Role', id: 'viewer' }]);
+  assert.deepEqual(them.attrs, {
+    iss: 'https://issuer.example', aud: 'api', mark: 'one', tenant: 'acme', level: 3, mfa: true, groups: ['x', 'y'], in: 'a word of Cedar', 'https://example.com/plan': 'gold',
+  });
+  await page.locator('#playground-link').waitFor();
+  const link = await page.locator('#playground-link').getAttribute('href');
+
+  // A token within a token is a token too.
+  await put({ mark: 'two', act_token: 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln' });
+  await page.locator('#playground-hint', { hasText: 'something like a token' }).waitFor();
+  assert.ok(!(await page.locator('#playground-link').isVisible()));
+  assert.ok(!(await page.locator('#playground-link').getAttribute('href')).includes('#'), 'the last claims stay in the address');
+  await put({ mark: 'three', sub: undefined });
+  await page.locator('#playground-hint', { hasText: 'needs a subject' }).waitFor();
+  assert.ok(!(await page.locator('#playground-link').isVisible()));
+
+  await page.goto(`${s.broker.issuer}/login`);
+  await way.password(page, s.broker.user('alice'));
+  await page.waitForURL(/dashboard/);
+  await page.goto(link);
+  await page.locator('#verdict strong', { hasText: /ALLOW|DENY|NOT VALID/ }).waitFor();
+  assert.match(await page.locator('#verdict').innerText(), /DENY[^]*User::"a \\"b\\"/, 'the draft is not valid');
+  await page.locator('#policies').fill('permit (principal, action, resource) when { principal["https://example.com/plan"] == "gold" && principal["in"] like "a*" && principal.level > 2 && principal.mfa };');
+  await page.locator('#verdict strong', { hasText: 'ALLOW' }).waitFor();
+});
+
 scenario('without JavaScript the page says why it is empty, and explains claims', s, { javaScriptEnabled: false }, async ({ page }) => {
   await page.goto(`${s.broker.issuer}/tools/jwt`);
   assert.match(await page.locator('noscript').innerText(), /The decoder needs JavaScript/);
   assert.ok(!(await page.locator('#token').isVisible()));
+  assert.ok(!(await page.locator('#mint').isVisible()));
   await page.locator('#known summary').click();
   assert.match(await page.locator('#known').innerText(), /The token's own id/);
 });

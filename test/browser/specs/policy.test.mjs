@@ -210,6 +210,23 @@ scenario('from a user, and shared without a token', s, { permissions: ['clipboar
   assert.equal(await page.evaluate(() => location.hash), '');
 });
 
+scenario('from a token it goes by the decoder, and from there back', s, {}, async ({ page }) => {
+  await open(page);
+  await says(page, 'ALLOW');
+  await page.getByRole('link', { name: 'From a token' }).click();
+  await page.waitForURL(`${s.broker.issuer}/tools/jwt`);
+  await page.locator('#token-example').click();
+  const back = page.waitForEvent('popup');
+  await page.locator('#playground-link').click();
+  const playground = await back;
+  await says(playground, 'ALLOW');
+  assert.equal(await playground.locator('#principal').inputValue(), 'User::"usr_example"');
+  // A user who is taken over keeps what is known of them.
+  await playground.locator('#from').selectOption('bob');
+  await says(playground, 'DENY');
+  assert.deepEqual(JSON.parse(await playground.locator('#entities').inputValue()).slice(0, 2).map(({ uid, attrs }) => [uid.id, Boolean(attrs)]), [['bob', false], ['usr_example', true]]);
+});
+
 scenario('an engine that does not answer leaves the text', s, {}, async ({ page, context, problems }) => {
   problems.allow(/ERR_FAILED|status of 4/);
   await open(page);

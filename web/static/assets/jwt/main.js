@@ -1,5 +1,7 @@
 // The decoder. Everything happens in this browser; the one request by itself is for this broker's public keys.
 import { say } from "../live.js";
+import { draftFor, personOf } from "../policy/principal.js";
+import { pack, textsOf } from "../policy/share.js";
 import { check } from "./check.js";
 import { findings, kindOf } from "./findings.js";
 import { canVerify, keysOf, makeExample, readKeys, verify } from "./keys.js";
@@ -18,6 +20,9 @@ let own = null; // this broker's keys once they were fetched
 let signature = { state: "none" };
 let latest = Promise.resolve(); // only the latest check of a signature counts
 let shownTitles = "";
+
+/** What the page shows at the moment, as read.js gives it. */
+export const current = () => token;
 
 const isMine = () => token.kind === "jws" && token.payload.value?.iss === issuer;
 
@@ -47,7 +52,7 @@ function checkSignature({ fresh = false } = {}) {
 }
 
 /** Says the verdict once no check is under way: typing that has just ended may have begun another one in the meantime. */
-async function sayVerdict() {
+export async function sayVerdict() {
   for (let seen; seen !== latest;) await (seen = latest);
   say(byId("verdict-text").textContent);
 }
@@ -134,6 +139,7 @@ function show() {
   if (token.header) showHeader(token.header);
   showVerify();
   showCheck();
+  showWay(claims);
 }
 
 const titles = (found) => found.map((f) => f.title).join("\n");
@@ -141,6 +147,18 @@ const titles = (found) => found.map((f) => f.title).join("\n");
 function showLife(claims) {
   const left = claims?.exp - now();
   write(byId("verdict-more"), !(left > 0) || left > 1e10 ? "" : `Expires in ${span(left)}, at ${localTime(claims.exp)}`);
+}
+
+/** The way to the playground, where the claims are the principal. The token stays here: pack refuses whatever looks like one. */
+function showWay(claims) {
+  const link = byId("playground-link");
+  if (!link) return;
+  const person = personOf(claims), fragment = person && pack(draftFor(textsOf(byId("playground-preset")), person));
+  link.hidden = !fragment;
+  link.hash = fragment ?? "";
+  byId("playground-hint").hidden = !claims;
+  write(byId("playground-hint"), fragment ? "In a new tab, for whoever is signed in. It takes the claims along, not the token."
+    : person ? "The playground does not take these claims: there is something like a token in them." : "The playground needs a subject (sub), and this token names none.");
 }
 
 function showVerify() {
@@ -223,8 +241,14 @@ async function example() {
       scope: "orders:read orders:write", roles: ["editor"], email: "jo@example.org",
     });
   }
-  byId("keys").value = made.keys ?? "";
-  set(made.token);
+  take(made.token, made.keys);
+}
+
+/** Shows a token, to be verified with the keys or the secret given. */
+export function take(text, keys = "") {
+  byId("keys").value = keys;
+  byId("encoding").value = "text";
+  set(text);
 }
 
 function set(text) {
