@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/ratelimit"
 	"example.com/broker/internal/secret"
 )
 
@@ -18,11 +19,13 @@ const maxPresented = 1024
 //
 // Limits are reserved before anything is computed and given back unless the password was wrong. The limit per account counts by the
 // account, whichever of its names is typed and however; a name nobody has counts by itself. It closes this door only: identities,
-// sessions and tokens of the account are not touched, or guessing would be a way to lock others out.
+// sessions and tokens of the account are not touched, or guessing would be a way to lock others out. A hundred wrong passwords in a row
+// close it for a year, see Unlock; a right one before that ends the run.
 //
 // An unknown name, a wrong password, an account without one and a disabled one with a wrong one are answered alike, after the same
 // reads and the same hash: fault.Unauthenticated "credentials_invalid". Whoever gives the right password of a disabled account may know
-// that: fault.Forbidden "account_disabled". Also fault.Limited "rate_limited" and fault.Unavailable "hash_pool_full", with RetryAfter.
+// that: fault.Forbidden "account_disabled". Also fault.Limited "rate_limited" or "attempts_exhausted", and fault.Unavailable
+// "hash_pool_full", with RetryAfter.
 func (s *Service) Authenticate(ctx context.Context, login string, password secret.Value, address netip.Addr) (User, error) {
 	u, err := s.authenticate(ctx, login, password, address)
 	if err != nil {
@@ -48,11 +51,11 @@ func (s *Service) authenticate(ctx context.Context, login string, password secre
 		byAddress.GiveBack(ctx)
 		return User{}, err
 	}
-	account := "user:" + u.ID
+	account := s.attemptsOn(u.ID)
 	if u.ID == "" {
-		account = "login:" + NormalizeUsername(login)
+		account = s.accountLimit.For("login:" + NormalizeUsername(login))
 	}
-	byAccount, err := s.opts.Limiter.Reserve(ctx, s.accountLimit.For(account))
+	byAccount, err := s.opts.Limiter.Reserve(ctx, account)
 	if err != nil {
 		if !fault.Is(err, fault.Limited) {
 			byAddress.GiveBack(ctx)
@@ -67,15 +70,33 @@ func (s *Service) authenticate(ctx context.Context, login string, password secre
 	if err == nil && !ok {
 		return u, fault.New(fault.Unauthenticated, "credentials_invalid", "The login name or the password is wrong.")
 	}
+	if err == nil && u.Status == Active {
+		byAccount.Succeed(ctx)
+		byAddress.Succeed(ctx)
+		return s.rehash(ctx, u, password), nil
+	}
 	byAccount.GiveBack(ctx)
 	byAddress.GiveBack(ctx)
-	if err != nil {
-		return u, err
+	if err == nil {
+		err = s.errDisabled()
 	}
-	if u.Status != Active {
-		return u, s.errDisabled()
+	return u, err
+}
+
+// attemptsOn is the bucket of wrong passwords for a user.
+func (s *Service) attemptsOn(userID string) ratelimit.Key {
+	return s.accountLimit.For("user:" + userID)
+}
+
+// Unlock forgets the wrong passwords that were tried for a user: the password they have is asked for again. SetPassword does that too.
+// fault.NotFound "user_unknown".
+func (s *Service) Unlock(ctx context.Context, userID string) (User, error) {
+	u, err := s.store.Get(ctx, userID)
+	if err == nil {
+		err = s.opts.Limiter.Forget(ctx, s.attemptsOn(userID))
 	}
-	return s.rehash(ctx, u, password), nil
+	s.record(ctx, "user.unlock", "", userID, err)
+	return u, err
 }
 
 // byLogin finds the user whose password is to be tried, the zero User for nobody. It reads twice either way: a missing second read

@@ -147,6 +147,133 @@ func TestFailuresOnOneAccountAreLimitedWhateverNameIsTyped(t *testing.T) {
 	}
 }
 
+// closed makes n failures on each login, as far apart as the limit by window asks for.
+func (w *world) closed(n int, logins ...string) {
+	w.t.Helper()
+	for i := range n {
+		if i > 0 && i%10 == 0 {
+			w.pass(15 * time.Minute)
+		}
+		for _, login := range logins {
+			_, err := w.Authenticate(w.t.Context(), login, badPassword, netip.Addr{})
+			wantCode(w.t, err, fault.Unauthenticated, "credentials_invalid")
+		}
+	}
+	w.pass(15 * time.Minute)
+}
+
+// H03, NIST SP 800-63B-4 §3.2.2.
+func TestAHundredWrongPasswordsInARowCloseTheDoor(t *testing.T) {
+	w := newWorld(t)
+	bob := w.create(users.NewUser{Username: "bob", Email: "bob@example.com", EmailVerified: true, Password: goodPassword})
+	before := w.get(bob.ID)
+	w.closed(100, "bob", "nobody")
+	want := fault.New(fault.Limited, "attempts_exhausted", "Too many failed attempts in a row. This way in stays closed until whoever looks "+
+		"after the accounts opens it, or until the time given in Retry-After. Other ways in are open.")
+	want.RetryAfter = 365*24*time.Hour - 15*time.Minute
+	computed := w.hasher.Stats().Computed
+	for _, tt := range []struct{ rule, login, password string }{
+		{"the wrong one", "bob", badPassword.Reveal()},
+		{"the right one", "bob", goodPassword.Reveal()},
+		{"by another name of the account", " Bob@Example.COM", goodPassword.Reveal()},
+		{"an unknown name is answered alike", "NOBODY ", badPassword.Reveal()},
+	} {
+		u, err := w.authenticate(tt.login, tt.password)
+		got, ok := errors.AsType[*fault.Error](err)
+		if !ok {
+			t.Fatalf("%s: got %v", tt.rule, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" || u.ID != "" {
+			t.Errorf("%s: with user %q (-want +got):\n%s", tt.rule, u.ID, diff)
+		}
+	}
+	if got := w.hasher.Stats().Computed; got != computed {
+		t.Errorf("%d hashes were computed behind the closed door", got-computed)
+	}
+	w.wantSame(before)
+	w.pass(300 * 24 * time.Hour)
+	_, err := w.authenticate("bob", goodPassword.Reveal())
+	wantCode(t, err, fault.Limited, "attempts_exhausted")
+	w.audit.wantLast(t, "user.authenticate", bob.ID, "denied", "attempts_exhausted")
+	w.pass(66 * 24 * time.Hour)
+	if _, err := w.authenticate("bob", goodPassword.Reveal()); err != nil {
+		t.Errorf("after a year: %v", err)
+	}
+}
+
+// twelveInARow is the limit per account with fewer failures in a row, which are quicker to make.
+func twelveInARow(o *users.Options) {
+	r := ratelimit.PasswordByAccount()
+	r.Run = 12
+	o.AccountLimit = &r
+}
+
+func TestASuccessEndsARunOfWrongPasswords(t *testing.T) {
+	w := newWorld(t, twelveInARow)
+	w.create(users.NewUser{Username: "bob", Password: goodPassword})
+	for range 3 {
+		w.closed(11, "bob")
+		if _, err := w.authenticate("bob", goodPassword.Reveal()); err != nil {
+			t.Fatalf("the last attempt is right: %v", err)
+		}
+	}
+	w.closed(12, "bob")
+	_, err := w.authenticate("bob", goodPassword.Reveal())
+	wantCode(t, err, fault.Limited, "attempts_exhausted")
+}
+
+// Whoever signs in with the right password of a disabled account has not succeeded.
+func TestADisabledAccountDoesNotEndARun(t *testing.T) {
+	w := newWorld(t, twelveInARow)
+	bob := w.create(users.NewUser{Username: "bob", Password: goodPassword})
+	if _, err := w.Disable(t.Context(), bob.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.closed(11, "bob")
+	_, err := w.authenticate("bob", goodPassword.Reveal())
+	wantCode(t, err, fault.Forbidden, "account_disabled")
+	w.closed(1, "bob")
+	_, err = w.authenticate("bob", badPassword.Reveal())
+	wantCode(t, err, fault.Limited, "attempts_exhausted")
+}
+
+func TestWhatOpensAClosedDoor(t *testing.T) {
+	for _, tt := range []struct {
+		rule string
+		open func(w *world, id string) error
+		want string
+		of   string // the password that works afterwards
+	}{
+		{"a new password", func(w *world, id string) error {
+			_, err := w.SetPassword(t.Context(), id, "an entirely new phrase")
+			return err
+		}, "user.password", "an entirely new phrase"},
+		{"unlocking it", func(w *world, id string) error { _, err := w.Unlock(t.Context(), id); return err }, "user.unlock", goodPassword.Reveal()},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			w := newWorld(t, twelveInARow)
+			bob := w.create(users.NewUser{Username: "bob", Password: goodPassword})
+			w.create(users.NewUser{Username: "ann", Password: goodPassword})
+			w.closed(12, "bob", "ann")
+			_, err := w.SetPassword(t.Context(), bob.ID, "short")
+			wantCode(t, err, fault.Invalid, "password_too_short")
+			_, err = w.authenticate("bob", goodPassword.Reveal())
+			wantCode(t, err, fault.Limited, "attempts_exhausted")
+			if err := tt.open(w, bob.ID); err != nil {
+				t.Fatal(err)
+			}
+			w.audit.wantLast(t, tt.want, bob.ID, "done", "")
+			if u, err := w.authenticate("bob", tt.of); err != nil || u.ID != bob.ID {
+				t.Errorf("got %s, %v", u.ID, err)
+			}
+			_, err = w.authenticate("ann", goodPassword.Reveal())
+			wantCode(t, err, fault.Limited, "attempts_exhausted")
+		})
+	}
+	_, err := newWorld(t).Unlock(t.Context(), "usr_nobody")
+	wantCode(t, err, fault.NotFound, "user_unknown")
+}
+
 func TestFailuresOnAnUnknownNameAreLimitedAlike(t *testing.T) {
 	w := newWorld(t)
 	for i := range 11 {

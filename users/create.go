@@ -218,7 +218,8 @@ func (s *Service) insert(ctx context.Context, u User, soft bool) (User, error) {
 	})
 }
 
-// SetPassword gives a user a new password and raises the epoch: whoever knew the old one is out.
+// SetPassword gives a user a new password and raises the epoch: whoever knew the old one is out, and what was tried in its place counts no
+// longer. Should only the last of this fail, repeating it completes it.
 //
 // fault.Invalid "no_login" if the user has neither login name nor verified address, or those of PasswordPolicy.Check; fault.Forbidden
 // "account_disabled"; fault.NotFound "user_unknown"; fault.Unavailable "hash_pool_full".
@@ -240,11 +241,15 @@ func (s *Service) setPassword(ctx context.Context, userID string, password secre
 	if err != nil {
 		return User{}, err
 	}
-	return s.change(ctx, userID, func(_ context.Context, u *User) (write, error) {
+	u, err = s.change(ctx, userID, func(_ context.Context, u *User) (write, error) {
 		if u.Status != Active {
 			return write{}, s.errDisabled()
 		}
 		u.Password, u.Claimable = hash, false
 		return write{raise: raiseEpoch}, nil
 	})
+	if err != nil {
+		return u, err
+	}
+	return u, s.opts.Limiter.Forget(ctx, s.attemptsOn(userID))
 }

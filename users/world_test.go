@@ -297,14 +297,19 @@ type spyLimits struct {
 	writes atomic.Int64
 }
 
-func (s *spyLimits) Increment(ctx context.Context, key string, window time.Duration, now time.Time) (int64, time.Time, error) {
+func (s *spyLimits) Take(ctx context.Context, key string, b ratelimit.Bounds, now time.Time) (ratelimit.Tally, bool, error) {
 	s.writes.Add(1)
-	return s.Store.Increment(ctx, key, window, now)
+	return s.Store.Take(ctx, key, b, now)
 }
 
-func (s *spyLimits) Decrement(ctx context.Context, key string, now time.Time) error {
+func (s *spyLimits) Return(ctx context.Context, key string, ends time.Time) error {
 	s.writes.Add(1)
-	return s.Store.Decrement(ctx, key, now)
+	return s.Store.Return(ctx, key, ends)
+}
+
+func (s *spyLimits) Reset(ctx context.Context, key string, ends time.Time) error {
+	s.writes.Add(1)
+	return s.Store.Reset(ctx, key, ends)
 }
 
 // recorder keeps events.

@@ -146,6 +146,61 @@ func attacksOnPasswords() []attack {
 				t.Errorf("after the window %d %s", r.StatusCode, r.raw)
 			}
 		}},
+		{ID: "H03", Kind: "T", Rule: "a hundred wrong passwords in a row close the door of the password and no other, until an admin opens it", Here: needsClock, Alone: alone, Run: func(t *testing.T, w *world) {
+			admin, s := w.writer("ada", "admin"), w.signIn("spa", "")
+			second := w.replica()
+			spellings := []string{s.who.Username, strings.ToUpper(s.who.Email)}
+			for i := range 100 {
+				if i > 0 && i%10 == 0 {
+					w.clock.advance(15*time.Minute + time.Second)
+					w.poll()
+					second.poll()
+				}
+				if i == 50 && w.kind == "sqlite" {
+					w.restart()
+					second = w
+				}
+				at := []*world{w, second}[i%2]
+				for _, name := range []string{spellings[i/2%2], "nobody-at-all"} {
+					if r := at.login(name, "wrong"); r.StatusCode != http.StatusUnauthorized {
+						t.Fatalf("attempt %d answered %d %s", i+1, r.StatusCode, r.raw)
+					}
+				}
+			}
+			for range 2 {
+				for _, at := range []*world{w, second} {
+					for _, name := range append(spellings, "Nobody-at-all ") {
+						r, g := at.login(name, w.password), at.passwordGrant(name, w.password)
+						r.is(t, http.StatusTooManyRequests, "attempts_exhausted", "whoever looks after the accounts")
+						g.fails(t, http.StatusTooManyRequests, "attempts_exhausted")
+						for _, answer := range []reply{r, g} {
+							if after, err := strconv.Atoi(answer.Header.Get("Retry-After")); err != nil || after < 364*24*3600 || after > 365*24*3600 {
+								t.Errorf("Retry-After %q", answer.Header.Get("Retry-After"))
+							}
+						}
+					}
+				}
+				w.clock.advance(15*time.Minute + time.Second)
+				w.poll()
+				second.poll()
+			}
+			b := w.browser()
+			p := b.submit(b.open("/login"), "signin-form", url.Values{"username": {s.who.Username}, "password": {w.password}})
+			if p.StatusCode != http.StatusTooManyRequests || !strings.Contains(p.body, "Ask help@example.com to set a new one") {
+				t.Errorf("the page answered %d %s", p.StatusCode, p.brief())
+			}
+			// H05: no other door is closed.
+			if r := s.app.refresh(s.refresh()); r.StatusCode != http.StatusOK {
+				t.Errorf("refreshing answered %d %s", r.StatusCode, r.raw)
+			}
+			who, _ := w.somebody()
+			w.subject("google", who)
+			admin.token = w.passwordGrant(admin.who.Username, w.password).str("access_token")
+			admin.ask(http.MethodPut, "/admin/api/users/"+s.who.ID+"/password", map[string]any{"password": "an entirely new phrase"}).is(t, http.StatusOK, "")
+			if r := second.passwordGrant(s.who.Username, "an entirely new phrase"); r.StatusCode != http.StatusOK {
+				t.Errorf("with the new password %d %s", r.StatusCode, r.raw)
+			}
+		}},
 		{ID: "H04", Kind: "C", Rule: "two hundred wrong passwords at once are not two hundred guesses", Alone: alone, Run: func(t *testing.T, w *world) {
 			alice := w.person("alice")
 			guessed := 0

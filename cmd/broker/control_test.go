@@ -48,6 +48,8 @@ var story = []struct{ in, line string }{
 	{"another horse battery staple\n", "user set-password alice --password-stdin"},
 	{"", "user set-password alice --generate"},
 	{"", "user set-password carol@example.com --generate -o json"},
+	{"", "user unlock carol@example.com"},
+	{"", "user unlock nobody"},
 	{"", "user list"},
 	{"", "client create web --redirect http://localhost:5173/callback"},
 	{"", "client create web --redirect http://localhost:5173/callback"},

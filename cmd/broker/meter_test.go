@@ -276,15 +276,23 @@ type meteredLimits struct {
 	ratelimit.Store
 }
 
-func (s meteredLimits) Increment(ctx context.Context, key string, window time.Duration, now time.Time) (int64, time.Time, error) {
-	if err := s.m.write("limits.Increment"); err != nil {
-		return 0, time.Time{}, err
+func (s meteredLimits) Take(ctx context.Context, key string, b ratelimit.Bounds, now time.Time) (ratelimit.Tally, bool, error) {
+	if err := s.m.write("limits.Take"); err != nil {
+		return ratelimit.Tally{}, false, err
 	}
-	return s.Store.Increment(ctx, key, window, now)
+	return s.Store.Take(ctx, key, b, now)
 }
 
-func (s meteredLimits) Decrement(ctx context.Context, key string, now time.Time) error {
-	return guardErr(s.m.write("limits.Decrement"), func() error { return s.Store.Decrement(ctx, key, now) })
+func (s meteredLimits) Return(ctx context.Context, key string, ends time.Time) error {
+	return guardErr(s.m.write("limits.Return"), func() error { return s.Store.Return(ctx, key, ends) })
+}
+
+func (s meteredLimits) Reset(ctx context.Context, key string, ends time.Time) error {
+	return guardErr(s.m.write("limits.Reset"), func() error { return s.Store.Reset(ctx, key, ends) })
+}
+
+func (s meteredLimits) Forget(ctx context.Context, key string) error {
+	return guardErr(s.m.write("limits.Forget"), func() error { return s.Store.Forget(ctx, key) })
 }
 
 type meteredAudit struct {

@@ -28,7 +28,8 @@ func newUserCommand() *cobra.Command {
 		newUserChange(t, "revoke", "Take a role from a user", role),
 		newUserChange(t, "disable", "Close every door to a user, and sign them out everywhere", ""),
 		newUserChange(t, "enable", "Let a disabled user in again", ""),
-		newUserSetPassword(t))
+		newUserSetPassword(t),
+		newUserChange(t, "unlock", "Ask for a user's password again, after too many wrong ones", ""))
 	t.flags(cmd.PersistentFlags())
 	return cmd
 }

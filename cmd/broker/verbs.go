@@ -43,6 +43,9 @@ var verbs = map[string]act{
 	"user.set-password": actOf(onUser(func(s *users.Service, ctx context.Context, u users.User, p string) (users.User, error) {
 		return s.SetPassword(ctx, u.ID, secret.Value(p))
 	})),
+	"user.unlock": actOf(onUser(func(s *users.Service, ctx context.Context, u users.User, _ string) (users.User, error) {
+		return s.Unlock(ctx, u.ID)
+	})),
 	"client.create":        actOf(noted("client.create", func(c clients.Client) string { return c.ID }, createClient)),
 	"client.list":          actOf(func(ctx context.Context, p *program, _ struct{}) ([]clients.Client, error) { return p.clients.All(ctx) }),
 	"client.rotate-secret": actOf(noted("client.rotate_secret", idOf, rotateSecret)),

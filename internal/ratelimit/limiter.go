@@ -10,26 +10,26 @@ import (
 	"example.com/broker/internal/fault"
 )
 
-// Rule is one limit, as data: at most Limit failures in Window for whatever Key builds from a subject.
+// Rule is one limit, as data: Bounds for whatever Key builds from a subject.
 type Rule struct {
 	// Name is part of the key in the store; two rules with different names count apart.
 	Name string
-	// Limit is how many failures pass in one window; zero or less switches the rule off.
-	Limit int64
-	// Window starts with the first failure and ends so much later, whatever happens in between.
-	Window time.Duration
+	// Bounds with a Limit of zero or less switch the rule off.
+	Bounds
 	// Key turns a subject into the name of its bucket, "" if the rule does not apply to it.
 	Key func(subject string) string
 }
 
 // PasswordByAddress is the default limit on wrong passwords from one network address.
 func PasswordByAddress() Rule {
-	return Rule{Name: "password.address", Limit: 50, Window: 15 * time.Minute, Key: AddressBucket}
+	return Rule{Name: "password.address", Bounds: Bounds{Limit: 50, Window: 15 * time.Minute}, Key: AddressBucket}
 }
 
-// PasswordByAccount is the default limit on wrong passwords for one account, or for one unknown login name.
+// PasswordByAccount is the default limit on wrong passwords for one account, or for one unknown login name: ten in a quarter of an hour,
+// and a hundred in a row at most (NIST SP 800-63B-4 §3.2.2).
 func PasswordByAccount() Rule {
-	return Rule{Name: "password.account", Limit: 10, Window: 15 * time.Minute, Key: AccountBucket}
+	b := Bounds{Limit: 10, Window: 15 * time.Minute, Run: 100, Memory: 365 * 24 * time.Hour}
+	return Rule{Name: "password.account", Bounds: b, Key: AccountBucket}
 }
 
 // AddressBucket names the network of an IP address: the whole address for IPv4 (also when it is mapped into IPv6), the /64 for IPv6,
@@ -86,10 +86,11 @@ type Limiter struct {
 // NewLimiter returns a Limiter that counts in store.
 func NewLimiter(store Store, now func() time.Time) *Limiter { return &Limiter{store: store, now: now} }
 
-// Reserve takes a place in each bucket, in order. At the first that is full it returns fault.Limited "rate_limited" with RetryAfter
-// until the window ends. The places taken before that one stay taken: a guess that the account's limit turns away still counts against
-// the address it came from, or an address could try accounts that are full for free and learn which ones others attack. The full
-// bucket itself does not grow, so that it counts failures and not how often somebody was turned away.
+// Reserve takes a place in each bucket, in order. At the first that is full it returns fault.Limited: "attempts_exhausted" where it is full
+// of failures in a row, with RetryAfter until they are forgotten, "rate_limited" otherwise, until the window ends. The places taken before
+// that one stay taken: a guess that the account's limit turns away still counts against the address it came from, or an address could try
+// accounts that are full for free and learn which ones others attack. The full bucket itself does not grow, so that it counts failures and
+// not how often somebody was turned away.
 //
 // If the store fails, everything is given back as far as it goes and the store's error returned: the attempt must not be made.
 func (l *Limiter) Reserve(ctx context.Context, keys ...Key) (Reservation, error) {
@@ -99,21 +100,46 @@ func (l *Limiter) Reserve(ctx context.Context, keys ...Key) (Reservation, error)
 			continue
 		}
 		now := l.now()
-		count, ends, err := l.store.Increment(ctx, k.row, k.rule.Window, now)
+		t, taken, err := l.store.Take(ctx, k.row, k.rule.Bounds, now)
 		if err != nil {
 			r.GiveBack(ctx)
 			return Reservation{}, err
 		}
-		p := place{row: k.row, ends: ends}
-		if count > k.rule.Limit {
-			l.giveBack(ctx, p)
-			e := fault.New(fault.Limited, "rate_limited", "Too many failed attempts. Wait until the time given in Retry-After and try again.")
-			e.RetryAfter = max(ends.Sub(now), time.Second)
-			return Reservation{}, e
+		if !taken {
+			return Reservation{}, k.rule.refusal(t, now)
 		}
-		r.places = append(r.places, p)
+		r.places = append(r.places, place{k.row, t.Ends})
 	}
 	return r, nil
+}
+
+// refusal is what the attempt for which there is no room is told.
+func (b Bounds) refusal(t Tally, now time.Time) error {
+	if b.Spent(t, now) {
+		return limited(t.Forgotten.Sub(now), "attempts_exhausted", "Too many failed attempts in a row. This way in stays closed until whoever "+
+			"looks after the accounts opens it, or until the time given in Retry-After. Other ways in are open.")
+	}
+	return limited(t.Ends.Sub(now), "rate_limited", "Too many failed attempts. Wait until the time given in Retry-After and try again.")
+}
+
+func limited(wait time.Duration, code, message string) error {
+	e := fault.New(fault.Limited, code, "%s", message)
+	e.RetryAfter = max(wait, time.Second)
+	return e
+}
+
+// Forget empties buckets, whatever is in them: for when what was guessed at is no longer there, or somebody answers for who comes next.
+// Places that attempts hold meanwhile are gone too.
+func (l *Limiter) Forget(ctx context.Context, keys ...Key) error {
+	for _, k := range keys {
+		if k.row == "" {
+			continue
+		}
+		if err := l.store.Forget(ctx, k.row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Reservation is the places one attempt holds. The zero Reservation holds none.
@@ -127,25 +153,28 @@ type place struct {
 	ends time.Time
 }
 
-// GiveBack frees the places of an attempt that was no failure; one that failed keeps them. It is called at most once. It goes on after
-// ctx is cancelled, because a caller that hangs up must not lose what a success never uses. It reports nothing: a place that could not
-// be given back is a failure too many until the window ends, and no reason to refuse somebody who gave the right password.
+// GiveBack frees the places of an attempt that was neither a failure nor a success; one that failed keeps them. Either it or Succeed is
+// called, at most once. They go on after ctx is cancelled, because a caller that hangs up must not lose what a success never uses. They
+// report nothing: a place that could not be given back is a failure too many, and no reason to refuse somebody who gave the right password.
 func (r Reservation) GiveBack(ctx context.Context) {
 	for _, p := range r.places {
-		r.limiter.giveBack(ctx, p)
+		r.limiter.write(ctx, func(ctx context.Context) error { return r.limiter.store.Return(ctx, p.row, p.ends) })
 	}
 }
 
-// patience bounds one decrement, which outlives the request that caused it.
+// Succeed is GiveBack for an attempt that succeeded, which ends a run of failures. Others of the window stay: an app that signs in every
+// minute must not give whoever guesses meanwhile a new window each time.
+func (r Reservation) Succeed(ctx context.Context) {
+	for _, p := range r.places {
+		r.limiter.write(ctx, func(ctx context.Context) error { return r.limiter.store.Reset(ctx, p.row, p.ends) })
+	}
+}
+
+// patience bounds one write that outlives the request which caused it.
 const patience = 5 * time.Second
 
-func (l *Limiter) giveBack(ctx context.Context, p place) {
-	now := l.now()
-	// The next window's counter is not ours to lower.
-	if !now.Before(p.ends) {
-		return
-	}
+func (l *Limiter) write(ctx context.Context, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	_ = l.store.Decrement(ctx, p.row, now)
+	_ = do(ctx)
 }

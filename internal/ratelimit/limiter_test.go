@@ -50,7 +50,7 @@ func newLimiter(t *testing.T) (*ratelimit.Limiter, *clock) {
 }
 
 func rule(name string, limit int64) ratelimit.Rule {
-	return ratelimit.Rule{Name: name, Limit: limit, Window: time.Minute, Key: func(s string) string { return s }}
+	return ratelimit.Rule{Name: name, Bounds: ratelimit.Bounds{Limit: limit, Window: time.Minute}, Key: func(s string) string { return s }}
 }
 
 // reserve fails the test on any error but fault.Limited, and reports whether the attempt may go on.
@@ -101,6 +101,120 @@ func TestASuccessNeverUsesUpTheLimit(t *testing.T) {
 			t.Fatalf("success %d refused", i+1)
 		}
 		r.GiveBack(t.Context())
+	}
+}
+
+// fail makes n failures.
+func fail(t *testing.T, l *ratelimit.Limiter, k ratelimit.Key, n int) {
+	t.Helper()
+	for i := range n {
+		if _, ok := reserve(t, l, k); !ok {
+			t.Fatalf("failure %d refused", i+1)
+		}
+	}
+}
+
+// inARow is a rule of three in a minute and seven in a row, remembered for a day.
+func inARow() ratelimit.Rule {
+	r := rule("r", 3)
+	r.Run, r.Memory = 7, 24*time.Hour
+	return r
+}
+
+// exhausted demands that the bucket be full of failures in a row.
+func exhausted(t *testing.T, l *ratelimit.Limiter, k ratelimit.Key, wait time.Duration) {
+	t.Helper()
+	_, err := l.Reserve(t.Context(), k)
+	e, ok := errors.AsType[*fault.Error](err)
+	if !ok || e.Kind != fault.Limited || e.Code != "attempts_exhausted" || e.RetryAfter != wait {
+		t.Errorf("got %+v, want attempts_exhausted for %v", err, wait)
+	}
+}
+
+func TestFailuresInARowCountAcrossWindows(t *testing.T) {
+	l, c := newLimiter(t)
+	k := inARow().For("a")
+	for _, n := range []int{3, 3, 1} {
+		fail(t, l, k, n)
+		c.Add(time.Minute)
+	}
+	// Being turned away does not keep it from being forgotten a day after the last failure.
+	exhausted(t, l, k, 24*time.Hour-time.Minute)
+	c.Add(time.Hour)
+	exhausted(t, l, k, 23*time.Hour-time.Minute)
+	if _, ok := reserve(t, l, inARow().For("b")); !ok {
+		t.Error("another subject shares the run")
+	}
+	c.Add(23*time.Hour - time.Minute - time.Millisecond)
+	exhausted(t, l, k, time.Second)
+	c.Add(time.Millisecond)
+	fail(t, l, k, 3)
+}
+
+func TestASuccessEndsARunAndOneThatWasNoneDoesNot(t *testing.T) {
+	l, c := newLimiter(t)
+	k := inARow().For("a")
+	try := func(end func(ratelimit.Reservation)) {
+		t.Helper()
+		r, ok := reserve(t, l, k)
+		if !ok {
+			t.Fatal("refused")
+		}
+		end(r)
+		c.Add(time.Minute)
+	}
+	succeed := func(r ratelimit.Reservation) { r.Succeed(t.Context()) }
+	giveBack := func(r ratelimit.Reservation) { r.GiveBack(t.Context()) }
+	for range 5 {
+		fail(t, l, k, 3)
+		c.Add(time.Minute)
+		fail(t, l, k, 2)
+		try(succeed)
+	}
+	for range 2 {
+		fail(t, l, k, 3)
+		c.Add(time.Minute)
+	}
+	try(giveBack)
+	try(giveBack)
+	fail(t, l, k, 1)
+	exhausted(t, l, k, 24*time.Hour)
+}
+
+func TestASuccessLeavesTheFailuresOfTheWindow(t *testing.T) {
+	l, _ := newLimiter(t)
+	k := inARow().For("a")
+	fail(t, l, k, 2)
+	for range 10 {
+		r, ok := reserve(t, l, k)
+		if !ok {
+			t.Fatal("refused")
+		}
+		r.Succeed(t.Context())
+	}
+	fail(t, l, k, 1)
+	if _, ok := reserve(t, l, k); ok {
+		t.Error("a success gave others' failures back")
+	}
+}
+
+func TestForgetOpensAFullBucket(t *testing.T) {
+	l, c := newLimiter(t)
+	k, other := inARow().For("a"), inARow().For("b")
+	for _, n := range []int{3, 3, 1} {
+		fail(t, l, k, n)
+		fail(t, l, other, n)
+		c.Add(time.Minute)
+	}
+	if err := l.Forget(t.Context(), ratelimit.Key{}, k); err != nil {
+		t.Fatal(err)
+	}
+	fail(t, l, k, 3)
+	exhausted(t, l, other, 24*time.Hour-time.Minute)
+
+	broken := ratelimit.NewLimiter(brokenStore{openStore(t, filepath.Join(t.TempDir(), "db"), c), "r:a"}, c.Now)
+	if err := broken.Forget(t.Context(), k); !errors.Is(err, errBroken) {
+		t.Errorf("got %v, want the store's error", err)
 	}
 }
 
@@ -178,24 +292,31 @@ func TestParallelAttemptsDoNotPassTheLimitTogether(t *testing.T) {
 func TestLimitsSurviveARestartAndAreShared(t *testing.T) {
 	c := newClock()
 	path := filepath.Join(t.TempDir(), "db")
-	k := rule("r", 1).For("a")
+	once := rule("r", 1).For("a")
+	row := rule("row", 5)
+	row.Run, row.Memory = 1, time.Hour
+	k := row.For("a")
 	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	reserve(t, ratelimit.NewLimiter(s.Limits, c.Now), k)
-	if _, ok := reserve(t, ratelimit.NewLimiter(s.Limits, c.Now), k); ok {
+	fail(t, ratelimit.NewLimiter(s.Limits, c.Now), once, 1)
+	fail(t, ratelimit.NewLimiter(s.Limits, c.Now), k, 1)
+	if _, ok := reserve(t, ratelimit.NewLimiter(s.Limits, c.Now), once); ok {
 		t.Error("another limiter on the same store counts apart")
 	}
+	exhausted(t, ratelimit.NewLimiter(s.Limits, c.Now), k, time.Hour)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := reserve(t, ratelimit.NewLimiter(openStore(t, path, c), c.Now), k); ok {
+	l := ratelimit.NewLimiter(openStore(t, path, c), c.Now)
+	if _, ok := reserve(t, l, once); ok {
 		t.Error("the restart forgot the failures")
 	}
+	exhausted(t, l, k, time.Hour)
 }
 
-// brokenStore fails the increments of one row.
+// brokenStore fails what is done to one row.
 type brokenStore struct {
 	ratelimit.Store
 	row string
@@ -203,11 +324,18 @@ type brokenStore struct {
 
 var errBroken = fault.New(fault.Unavailable, "store_unavailable", "The store does not answer.")
 
-func (s brokenStore) Increment(ctx context.Context, key string, window time.Duration, now time.Time) (int64, time.Time, error) {
+func (s brokenStore) Take(ctx context.Context, key string, b ratelimit.Bounds, now time.Time) (ratelimit.Tally, bool, error) {
 	if key == s.row {
-		return 0, time.Time{}, errBroken
+		return ratelimit.Tally{}, false, errBroken
 	}
-	return s.Store.Increment(ctx, key, window, now)
+	return s.Store.Take(ctx, key, b, now)
+}
+
+func (s brokenStore) Forget(ctx context.Context, key string) error {
+	if key == s.row {
+		return errBroken
+	}
+	return s.Store.Forget(ctx, key)
 }
 
 func TestAStoreThatFailsLetsNothingPassAndBlamesNobody(t *testing.T) {
@@ -242,7 +370,7 @@ func TestAddressBucket(t *testing.T) {
 
 func TestARuleThatDoesNotApplyLimitsNothing(t *testing.T) {
 	l, _ := newLimiter(t)
-	off := ratelimit.Rule{Name: "off", Window: time.Minute, Key: ratelimit.AccountBucket}
+	off := ratelimit.Rule{Name: "off", Bounds: ratelimit.Bounds{Window: time.Minute}, Key: ratelimit.AccountBucket}
 	for range 3 {
 		if _, ok := reserve(t, l, off.For("a"), ratelimit.PasswordByAddress().For("not an address"), ratelimit.Key{}); !ok {
 			t.Fatal("refused")

@@ -12,6 +12,7 @@ import (
 	"example.com/broker/clients"
 	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/ratelimit"
 	"example.com/broker/keys"
 	"example.com/broker/store"
 	"example.com/broker/store/mongo/mongotest"
@@ -411,28 +412,28 @@ func TestLostAnswerThatTellsNothingIsUnavailable(t *testing.T) {
 	t.Run("increment", func(t *testing.T) {
 		t.Parallel()
 		d := disturb(t, 5*time.Second)
-		if _, _, err := d.behind.Limits.Increment(t.Context(), "k", time.Hour, now); err != nil {
+		if _, _, err := d.behind.Limits.Take(t.Context(), "k", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now); err != nil {
 			t.Fatal(err)
 		}
 		d.loseOne(t)
-		_, _, err := d.behind.Limits.Increment(t.Context(), "k", time.Hour, now)
+		_, _, err := d.behind.Limits.Take(t.Context(), "k", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now)
 		wantFault(t, err, fault.Unavailable, "store_unavailable")
-		if got, _, err := d.direct.Limits.Increment(t.Context(), "k", time.Hour, now); err != nil || got != 3 {
-			t.Errorf("the count is %d (%v), want 3: the lost one was counted once", got, err)
+		if got, _, err := d.direct.Limits.Take(t.Context(), "k", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now); err != nil || got.Count != 3 {
+			t.Errorf("the count is %d (%v), want 3: the lost one was counted once", got.Count, err)
 		}
 	})
 	t.Run("decrement", func(t *testing.T) {
 		t.Parallel()
 		d := disturb(t, 5*time.Second)
 		for range 3 {
-			if _, _, err := d.behind.Limits.Increment(t.Context(), "k", time.Hour, now); err != nil {
+			if _, _, err := d.behind.Limits.Take(t.Context(), "k", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now); err != nil {
 				t.Fatal(err)
 			}
 		}
 		d.loseOne(t)
-		wantFault(t, d.behind.Limits.Decrement(t.Context(), "k", now), fault.Unavailable, "store_unavailable")
-		if got, _, err := d.direct.Limits.Increment(t.Context(), "k", time.Hour, now); err != nil || got != 3 {
-			t.Errorf("the count is %d (%v), want 3: one was given back", got, err)
+		wantFault(t, d.behind.Limits.Return(t.Context(), "k", now.Add(time.Hour)), fault.Unavailable, "store_unavailable")
+		if got, _, err := d.direct.Limits.Take(t.Context(), "k", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now); err != nil || got.Count != 3 {
+			t.Errorf("the count is %d (%v), want 3: one was given back", got.Count, err)
 		}
 	})
 }
@@ -483,7 +484,9 @@ func TestNoAnswerIsUnavailable(t *testing.T) {
 		"append": func(ctx context.Context, s *store.Stores) error {
 			return s.Changes.Append(ctx, changes.Entry{Kind: "k"})
 		},
-		"decrement": func(ctx context.Context, s *store.Stores) error { return s.Limits.Decrement(ctx, "k", now) },
+		"decrement": func(ctx context.Context, s *store.Stores) error { return s.Limits.Return(ctx, "k", now) },
+		"reset":     func(ctx context.Context, s *store.Stores) error { return s.Limits.Reset(ctx, "k", now) },
+		"forget":    func(ctx context.Context, s *store.Stores) error { return s.Limits.Forget(ctx, "k") },
 		"append audit": func(ctx context.Context, s *store.Stores) error {
 			return s.Audit.AppendAudit(ctx, []audit.Event{{ID: "e"}})
 		},
@@ -512,7 +515,7 @@ func TestNoAnswerIsUnavailable(t *testing.T) {
 			return err
 		},
 		"increment": func(ctx context.Context, s *store.Stores) error {
-			_, _, err := s.Limits.Increment(ctx, "k", time.Hour, now)
+			_, _, err := s.Limits.Take(ctx, "k", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now)
 			return err
 		},
 		"list sessions": func(ctx context.Context, s *store.Stores) error {

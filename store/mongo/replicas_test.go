@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/broker/internal/changes"
+	"example.com/broker/internal/ratelimit"
 	"example.com/broker/store"
 )
 
@@ -110,10 +111,10 @@ func TestReplicasRace(t *testing.T) {
 			var mu sync.Mutex
 			seen := []int64{}
 			race(t, both, func(ctx context.Context, s *store.Stores, _ int) error {
-				n, _, err := s.Limits.Increment(ctx, name, time.Minute, at)
+				t, _, err := s.Limits.Take(ctx, name, ratelimit.Bounds{Limit: 1000, Window: time.Minute}, at)
 				mu.Lock()
 				defer mu.Unlock()
-				seen = append(seen, n)
+				seen = append(seen, t.Count)
 				return err
 			})
 			slices.Sort(seen)

@@ -32,14 +32,14 @@ const (
 	articlesC   = "articles"
 	onceC       = "once"
 	changesC    = "changes"
-	limitsC     = "limits"
+	failuresC   = "failures"
 	auditC      = "audit"
 	metaC       = "meta"
 )
 
 func collections() []string {
 	return []string{
-		usersC, identitiesC, addressesC, adminsC, documentsC, clientsC, sessionsC, keysC, grantsC, allowedC, apiKeysC, policiesC, articlesC, onceC, changesC, limitsC, auditC,
+		usersC, identitiesC, addressesC, adminsC, documentsC, clientsC, sessionsC, keysC, grantsC, allowedC, apiKeysC, policiesC, articlesC, onceC, changesC, failuresC, auditC,
 		metaC,
 	}
 }
@@ -68,7 +68,7 @@ func indexes() []index {
 		{coll: apiKeysC, keys: bson.D{by("gone", 1)}, expires: true},
 		{coll: onceC, keys: bson.D{by("until", 1)}, expires: true},
 		{coll: changesC, keys: bson.D{by("until", 1)}, expires: true},
-		{coll: limitsC, keys: bson.D{by("until", 1)}, expires: true},
+		{coll: failuresC, keys: bson.D{by("until", 1)}, expires: true},
 	}
 }
 

@@ -132,12 +132,10 @@ func TestOpenOfTheVersionBefore(t *testing.T) {
 	if err := before.Clients.InsertClient(t.Context(), clients.Client{ID: "app"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, coll := range []string{"api_keys", "allowed"} {
-		if err := data.Collection(coll).Drop(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+	if err := data.Collection("failures").Drop(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	set := bson.M{"$set": bson.M{"version": 1, "oldest": 1}}
+	set := bson.M{"$set": bson.M{"version": 2, "oldest": 1}}
 	if _, err := data.Collection(mongo.MetaC).UpdateOne(t.Context(), bson.M{"_id": "schema"}, set); err != nil {
 		t.Fatal(err)
 	}
@@ -146,10 +144,10 @@ func TestOpenOfTheVersionBefore(t *testing.T) {
 	if _, err := s.Clients.GetClient(t.Context(), "app"); err != nil {
 		t.Errorf("the client of before: %v", err)
 	}
-	if got := meta(t, database, "schema"); got["version"] != int32(2) || got["oldest"] != int32(1) {
-		t.Errorf("the schema is %v, want version 2, which version 1 can use", got)
+	if got := meta(t, database, "schema"); got["version"] != int32(3) || got["oldest"] != int32(2) {
+		t.Errorf("the schema is %v, want version 3, which version 2 can use", got)
 	}
-	for coll, want := range map[string]int{"api_keys": 3, "allowed": 2} {
+	for coll, want := range map[string]int{"failures": 2} {
 		specs, err := data.Collection(coll).Indexes().ListSpecifications(t.Context())
 		if err != nil || len(specs) != want {
 			t.Errorf("%s has %d indexes (%v), want %d", coll, len(specs), err, want)

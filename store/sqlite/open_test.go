@@ -17,6 +17,7 @@ import (
 	"example.com/broker/apikeys"
 	"example.com/broker/clients"
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/ratelimit"
 	"example.com/broker/store/sqlite"
 )
 
@@ -182,7 +183,7 @@ func TestANewerSchema(t *testing.T) {
 		if !fault.Is(err, fault.Conflict) || fault.CodeOf(err) != "schema_newer" {
 			t.Fatalf("got %v, want schema_newer", err)
 		}
-		for _, want := range []string{path, "99", "up to 4"} {
+		for _, want := range []string{path, "99", "up to 5"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("got %q, want it to say %q", err, want)
 			}
@@ -214,11 +215,15 @@ func TestAFileOfTheVersionBefore(t *testing.T) {
 	if err := s.Clients.InsertClient(t.Context(), clients.Client{ID: "app"}); err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := s.Limits.Take(t.Context(), "failed", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, start()); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	edit(t, path, `DROP TABLE api_keys`, `DROP TABLE allowed_tokens`, `DROP TABLE documents`, `DROP TABLE policies`, `DROP TABLE articles`,
-		`DELETE FROM schema_version WHERE version_id > 1`)
+		`DROP INDEX counters_by_until`, `ALTER TABLE counters DROP COLUMN run`, `ALTER TABLE counters DROP COLUMN until`,
+		`CREATE INDEX counters_by_ends ON counters (ends)`, `DELETE FROM schema_version WHERE version_id > 1`)
 
 	s = open(t, path, sqlite.Hooks{})
 	if _, err := s.Clients.GetClient(t.Context(), "app"); err != nil {
@@ -230,7 +235,10 @@ func TestAFileOfTheVersionBefore(t *testing.T) {
 	if err := s.Allowed.AllowToken(t.Context(), "jti", start()); err != nil {
 		t.Errorf("an allowed token: %v", err)
 	}
-	for query, want := range map[string]int64{"SELECT max(version_id) FROM schema_version": 4, "SELECT oldest FROM schema_compat": 1} {
+	if got, _, err := s.Limits.Take(t.Context(), "failed", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, start()); err != nil || got.Count != 2 || got.Run != 2 {
+		t.Errorf("the failures of before: %+v, %v, want 2 in the window and in a row", got, err)
+	}
+	for query, want := range map[string]int64{"SELECT max(version_id) FROM schema_version": 5, "SELECT oldest FROM schema_compat": 1} {
 		if got, err := sqlite.Ask[int64](t.Context(), s, query); err != nil || got != want {
 			t.Errorf("%s: got %d, %v, want %d", query, got, err, want)
 		}

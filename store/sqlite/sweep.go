@@ -17,7 +17,7 @@ var sweeps = [...]string{
 	`DELETE FROM once_records WHERE (kind, id) IN (SELECT kind, id FROM once_records WHERE until <= ?1 LIMIT ?2)`,
 	`DELETE FROM once_marks WHERE (kind, id) IN (SELECT kind, id FROM once_marks WHERE until <= ?1 LIMIT ?2)`,
 	`DELETE FROM changes WHERE (kind, key) IN (SELECT kind, key FROM changes WHERE until > 0 AND until <= ?1 LIMIT ?2)`,
-	`DELETE FROM counters WHERE key IN (SELECT key FROM counters WHERE ends <= ?1 LIMIT ?2)`,
+	`DELETE FROM counters WHERE key IN (SELECT key FROM counters WHERE until <= ?1 AND ends <= ?1 LIMIT ?2)`,
 }
 
 func (d *database) sweep(ctx context.Context, now time.Time) error {

@@ -12,6 +12,7 @@ import (
 	"example.com/broker/clients"
 	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/ratelimit"
 	"example.com/broker/keys"
 	"example.com/broker/store"
 	"example.com/broker/users"
@@ -86,11 +87,13 @@ func calls(s *store.Stores) []call {
 			return s.Changes.Append(ctx, changes.Entry{Kind: changes.UserVersion, Key: "none"})
 		}},
 		{"Read", func(ctx context.Context) error { _, err := s.Changes.Read(ctx, 0, now); return err }},
-		{"Increment", func(ctx context.Context) error {
-			_, _, err := s.Limits.Increment(ctx, "none", time.Hour, now)
+		{"Take", func(ctx context.Context) error {
+			_, _, err := s.Limits.Take(ctx, "none", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now)
 			return err
 		}},
-		{"Decrement", func(ctx context.Context) error { return s.Limits.Decrement(ctx, "some", now) }},
+		{"Return", func(ctx context.Context) error { return s.Limits.Return(ctx, "some", until) }},
+		{"Reset", func(ctx context.Context) error { return s.Limits.Reset(ctx, "some", until) }},
+		{"Forget", func(ctx context.Context) error { return s.Limits.Forget(ctx, "some") }},
 		{"AppendAudit", func(ctx context.Context) error { return s.Audit.AppendAudit(ctx, []audit.Event{{ID: "none"}}) }},
 		{"ListAudit", func(ctx context.Context) error { _, err := s.Audit.ListAudit(ctx, "", 5); return err }},
 		{"Ping", s.Ping},
@@ -111,7 +114,7 @@ func testContext(t *testing.T, f *Fixture) {
 	done(t, s.Allowed.AllowToken(ctx, "some", now.Add(time.Hour)))
 	done(t, s.APIKeys.InsertKey(ctx, apiKey("some")))
 	done(t, s.Once.Put(ctx, "trip", "some", nil, now.Add(time.Hour)))
-	_, _, err := s.Limits.Increment(ctx, "some", time.Hour, now)
+	_, _, err := s.Limits.Take(ctx, "some", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now)
 	done(t, err)
 
 	for _, c := range calls(s) {
@@ -151,8 +154,8 @@ func nothingHappened(t *testing.T, s *store.Stores) {
 	same(t, nil, must(s.Changes.Read(ctx, 0, now))(t))
 	same(t, nil, must(s.Audit.ListAudit(ctx, "", 5))(t))
 	for key, want := range map[string]int64{"none": 1, "some": 2} {
-		if n, _, err := s.Limits.Increment(ctx, key, time.Hour, now); err != nil || n != want {
-			t.Fatalf("counter %s: got %d, %v, want %d", key, n, err, want)
+		if n, _, err := s.Limits.Take(ctx, key, ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now); err != nil || n.Count != want {
+			t.Fatalf("counter %s: got %d, %v, want %d", key, n.Count, err, want)
 		}
 	}
 }

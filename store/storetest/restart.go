@@ -9,6 +9,7 @@ import (
 	"example.com/broker/clients"
 	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/ratelimit"
 	"example.com/broker/keys"
 	"example.com/broker/store"
 	"example.com/broker/users"
@@ -54,7 +55,7 @@ func testRestart(t *testing.T, f *Fixture) {
 	done(t, s.Once.Mark(ctx, "flow", "set", now.Add(time.Hour)))
 	done(t, s.Changes.Append(ctx, changes.Entry{Kind: changes.UserVersion, Key: "kept", Value: 4}))
 	position := newest(must(s.Changes.Read(ctx, 0, now))(t))
-	_, _, err := s.Limits.Increment(ctx, "kept", time.Hour, now)
+	_, _, err := s.Limits.Take(ctx, "kept", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now)
 	done(t, err)
 	done(t, s.Audit.AppendAudit(ctx, []audit.Event{event}))
 
@@ -86,8 +87,8 @@ func testRestart(t *testing.T, f *Fixture) {
 		if must(s.Allowed.TokenAllowed(ctx, "forgotten", now))(t) {
 			t.Fatal("a forgotten token is allowed again")
 		}
-		if n, _, err := s.Limits.Increment(ctx, "kept", time.Hour, now); err != nil || n != 2 {
-			t.Fatalf("got count %d, %v, want 2", n, err)
+		if n, _, err := s.Limits.Take(ctx, "kept", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now); err != nil || n.Count != 2 {
+			t.Fatalf("got count %d, %v, want 2", n.Count, err)
 		}
 	})
 	t.Run("the stream goes on where it was", func(t *testing.T) { streamGoesOn(t, s, position, now) })

@@ -10,6 +10,7 @@ import (
 	"example.com/broker/clients"
 	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/ratelimit"
 	"example.com/broker/sessions"
 	"example.com/broker/tokens"
 	"example.com/broker/users"
@@ -52,7 +53,7 @@ func testSweep(t *testing.T, f *Fixture) {
 		done(t, s.Once.Put(ctx, "trip", id, []byte("x"), until))
 		done(t, s.Once.Mark(ctx, "flow", id, until))
 		done(t, s.Changes.Append(ctx, changes.Entry{Kind: changes.RevokedToken, Key: id, Until: until}))
-		_, _, err := s.Limits.Increment(ctx, id, until.Sub(now), now)
+		_, _, err := s.Limits.Take(ctx, id, ratelimit.Bounds{Limit: 1000, Window: until.Sub(now)}, now)
 		done(t, err)
 	}
 	expired, listed, revoked := apiKey("expired"), apiKey("listed"), apiKey("revoked")
@@ -95,8 +96,8 @@ func testSweep(t *testing.T, f *Fixture) {
 		if _, ok := find(must(s.Changes.Read(ctx, 0, now))(t), changes.RevokedToken, "past"); !ok {
 			t.Fatal("an entry went ahead of its end")
 		}
-		if n, _, err := s.Limits.Increment(ctx, "past", time.Hour, now); err != nil || n != 2 {
-			t.Fatalf("got count %d, %v, want 2", n, err)
+		if n, _, err := s.Limits.Take(ctx, "past", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now); err != nil || n.Count != 2 {
+			t.Fatalf("got count %d, %v, want 2", n.Count, err)
 		}
 	})
 	done(t, s.Sweep(ctx, swept))
@@ -120,8 +121,8 @@ func testSweep(t *testing.T, f *Fixture) {
 		if _, ok := find(must(s.Changes.Read(ctx, 0, now))(t), changes.RevokedToken, "past"); ok {
 			t.Fatal("an entry that ended is still in the stream")
 		}
-		if n, _, err := s.Limits.Increment(ctx, "past", time.Hour, now); err != nil || n != 1 {
-			t.Fatalf("got count %d, %v, want a new counter", n, err)
+		if n, _, err := s.Limits.Take(ctx, "past", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now); err != nil || n.Count != 1 {
+			t.Fatalf("got count %d, %v, want a new counter", n.Count, err)
 		}
 	})
 	t.Run("what has not ended is kept, also where its end was moved", func(t *testing.T) {
@@ -145,8 +146,8 @@ func testSweep(t *testing.T, f *Fixture) {
 		if !future || !always {
 			t.Fatalf("got %+v, want the entries that have not ended", entries)
 		}
-		if n, _, err := s.Limits.Increment(ctx, "future", time.Hour, now); err != nil || n != 2 {
-			t.Fatalf("got count %d, %v, want 2", n, err)
+		if n, _, err := s.Limits.Take(ctx, "future", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, now); err != nil || n.Count != 2 {
+			t.Fatalf("got count %d, %v, want 2", n.Count, err)
 		}
 	})
 	t.Run("a spent code is kept as long as what it bought, so that its replay is seen", func(t *testing.T) {

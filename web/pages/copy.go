@@ -112,6 +112,9 @@ func catalogue(f Facts) map[string]text {
 		"rate_limited": {
 			title: "Too many tries.", body: "Wait {wait}, or use another way to sign in.", action: "Use another way",
 		},
+		"attempts_exhausted": {
+			title: "Too many wrong passwords in a row.", body: "Ask {support} to set a new one, or use another way to sign in.", action: "Use another way",
+		},
 		"account_disabled": {
 			title: "This account is disabled.", body: "Contact {support}.", action: "Use another account",
 		},

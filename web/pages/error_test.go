@@ -13,7 +13,7 @@ import (
 func TestCatalogueIsComplete(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{
-		"access_denied", "account_disabled", "callback_invalid", "client_disabled", "client_unknown", "credentials_invalid", "credentials_missing",
+		"access_denied", "account_disabled", "attempts_exhausted", "callback_invalid", "client_disabled", "client_unknown", "credentials_invalid", "credentials_missing",
 		"cross_origin", "flow_replayed", "host_unknown", "identity_conflict", "internal", "link_refused", "logout_invalid",
 		"method_not_allowed", "not_claimable", "not_found", "password_off", "provider_disabled", "provider_unknown", "rate_limited",
 		"redirect_unregistered", "registration_closed", "registration_invalid", "request_invalid", "response_mode_invalid",

@@ -257,6 +257,10 @@ func TestNotices(t *testing.T) {
 			"Too many tries. Wait a moment, or use another way to sign in.", "",
 		},
 		{
+			"a limit that somebody has to lift names them", "attempts_exhausted", pages.Facts{RetryAfter: 8760 * time.Hour}, "alert",
+			"Too many wrong passwords in a row. Ask help@example.org to set a new one, or use another way to sign in.", "",
+		},
+		{
 			"a provider that hangs", "upstream_unavailable", pages.Facts{Provider: "GitHub"}, "alert",
 			"GitHub isn't answering. Your account is fine. Try another way.", "",
 		},
