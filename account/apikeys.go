@@ -25,9 +25,9 @@ const (
 func (e *endpoints) keyRoutes() []web.Route {
 	read, write := e.Guards.Reach(readKeys), e.Guards.Reach(writeKeys)
 	return []web.Route{
-		{Method: http.MethodPost, Path: "/api-keys", Lane: web.Browser, Guard: write, Handle: e.createKey},
-		{Method: http.MethodGet, Path: "/api-keys", Lane: web.Browser, Guard: read, Handle: e.listKeys},
-		{Method: http.MethodDelete, Path: "/api-keys/:id", Lane: web.Browser, Guard: write, Handle: e.revokeKey},
+		{Method: http.MethodPost, Path: "/api-keys", Lane: web.Browser, Data: true, Guard: write, Handle: e.createKey},
+		{Method: http.MethodGet, Path: "/api-keys", Lane: web.Browser, Data: true, Guard: read, Handle: e.listKeys},
+		{Method: http.MethodDelete, Path: "/api-keys/:id", Lane: web.Browser, Data: true, Guard: write, Handle: e.revokeKey},
 	}
 }
 

@@ -15,9 +15,9 @@ import (
 func (e *endpoints) sessionRoutes() []web.Route {
 	read, write := e.Guards.Reach("sessions:read"), e.Guards.Reach("sessions:write")
 	return []web.Route{
-		{Method: http.MethodGet, Path: "/sessions", Lane: web.Browser, Guard: read, Handle: e.listSessions},
-		{Method: http.MethodDelete, Path: "/sessions/:id", Lane: web.Browser, Guard: write, Handle: e.endSession},
-		{Method: http.MethodPost, Path: "/sessions/end-others", Lane: web.Browser, Guard: write, Handle: e.endOthers},
+		{Method: http.MethodGet, Path: "/sessions", Lane: web.Browser, Data: true, Guard: read, Handle: e.listSessions},
+		{Method: http.MethodDelete, Path: "/sessions/:id", Lane: web.Browser, Data: true, Guard: write, Handle: e.endSession},
+		{Method: http.MethodPost, Path: "/sessions/end-others", Lane: web.Browser, Data: true, Guard: write, Handle: e.endOthers},
 	}
 }
 

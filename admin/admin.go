@@ -52,10 +52,10 @@ func Routes(d Deps) []web.Route {
 	look := d.Guards.Role(manage, rbac.Admin)
 	change := d.Guards.Recent(look)
 	read := func(path string, h web.Handler) web.Route {
-		return web.Route{Method: http.MethodGet, Path: "/admin/api" + path, Lane: web.Browser, Guard: look, Handle: plain(h)}
+		return web.Route{Method: http.MethodGet, Path: "/admin/api" + path, Lane: web.Browser, Data: true, Guard: look, Handle: plain(h)}
 	}
 	write := func(method, path string, h web.Handler) web.Route {
-		return web.Route{Method: method, Path: "/admin/api" + path, Lane: web.Browser, Guard: change, Handle: plain(h), MaxBody: maxBody}
+		return web.Route{Method: method, Path: "/admin/api" + path, Lane: web.Browser, Data: true, Guard: change, Handle: plain(h), MaxBody: maxBody}
 	}
 	return []web.Route{
 		read("/users", e.listUsers),
@@ -73,7 +73,7 @@ func Routes(d Deps) []web.Route {
 		write(http.MethodDelete, "/roles/:name", e.removeRole),
 		read("/mapping-rules", e.listRules),
 		write(http.MethodPut, "/mapping-rules", e.putRules),
-		{Method: http.MethodPost, Path: "/admin/api/mapping-rules/dry-run", Lane: web.Browser, Guard: look, Handle: plain(e.dryRun), MaxBody: maxBody},
+		{Method: http.MethodPost, Path: "/admin/api/mapping-rules/dry-run", Lane: web.Browser, Data: true, Guard: look, Handle: plain(e.dryRun), MaxBody: maxBody},
 		read("/clients", e.listClients),
 		write(http.MethodPost, "/clients", e.createClient),
 		read("/clients/:id", e.getClient),
@@ -90,7 +90,7 @@ func Routes(d Deps) []web.Route {
 		write(http.MethodPut, "/policies/:app", e.putPolicies),
 		read("/audit", e.listAudit),
 		{
-			Method: http.MethodDelete, Path: "/users/:id", Lane: web.Browser, CORS: web.ClientCORS,
+			Method: http.MethodDelete, Path: "/users/:id", Lane: web.Browser, Data: true, CORS: web.ClientCORS,
 			Guard: d.Guards.Recent(d.Guards.Role("users:manage", rbac.Admin)), Handle: plain(e.deleteUser),
 		},
 	}

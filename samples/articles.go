@@ -73,11 +73,11 @@ func (d Deps) articleRoutes() []web.Route {
 	// Who may do it is asked in the handler, of the article that was found: 404 comes before 403.
 	signedIn := d.Guards.Either()
 	return []web.Route{
-		{Method: http.MethodGet, Path: "/articles", Lane: web.Browser, Guard: d.Guards.Permit(readArticle.Permission), CORS: web.ClientCORS, Handle: d.listArticles},
-		{Method: http.MethodPost, Path: "/articles", Lane: web.Browser, Guard: d.Guards.Permit(createArticles), CORS: web.ClientCORS, Handle: d.createArticle, MaxBody: 1 << 20},
-		{Method: http.MethodGet, Path: "/articles/:id", Lane: web.Browser, Guard: signedIn, CORS: web.ClientCORS, Handle: d.getArticle},
-		{Method: http.MethodPut, Path: "/articles/:id", Lane: web.Browser, Guard: signedIn, CORS: web.ClientCORS, Handle: d.putArticle, MaxBody: 1 << 20},
-		{Method: http.MethodDelete, Path: "/articles/:id", Lane: web.Browser, Guard: signedIn, CORS: web.ClientCORS, Handle: d.deleteArticle},
+		{Method: http.MethodGet, Path: "/articles", Lane: web.Browser, Data: true, Guard: d.Guards.Permit(readArticle.Permission), CORS: web.ClientCORS, Handle: d.listArticles},
+		{Method: http.MethodPost, Path: "/articles", Lane: web.Browser, Data: true, Guard: d.Guards.Permit(createArticles), CORS: web.ClientCORS, Handle: d.createArticle, MaxBody: 1 << 20},
+		{Method: http.MethodGet, Path: "/articles/:id", Lane: web.Browser, Data: true, Guard: signedIn, CORS: web.ClientCORS, Handle: d.getArticle},
+		{Method: http.MethodPut, Path: "/articles/:id", Lane: web.Browser, Data: true, Guard: signedIn, CORS: web.ClientCORS, Handle: d.putArticle, MaxBody: 1 << 20},
+		{Method: http.MethodDelete, Path: "/articles/:id", Lane: web.Browser, Data: true, Guard: signedIn, CORS: web.ClientCORS, Handle: d.deleteArticle},
 	}
 }
 

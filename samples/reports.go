@@ -11,7 +11,7 @@ import (
 // reports is for anyone signed in, whatever their roles.
 func (d Deps) reports() web.Route {
 	return web.Route{
-		Method: http.MethodGet, Path: "/reports", Lane: web.Browser, Guard: d.Guards.Reach("reports:read"), CORS: web.ClientCORS,
+		Method: http.MethodGet, Path: "/reports", Lane: web.Browser, Data: true, Guard: d.Guards.Reach("reports:read"), CORS: web.ClientCORS,
 		Handle: func(c *gin.Context) error {
 			who := web.CallerOf(c)
 			c.JSON(http.StatusOK, gin.H{

@@ -217,7 +217,7 @@ func (e *PageError) Unwrap() error { return e.Err }
 func (e *Edge) errorPage(c *gin.Context, err error, p problem) {
 	page := pages.Error{
 		Code:    p.code,
-		Facts:   pages.Facts{RequestID: RequestID(c), RetryAfter: time.Duration(p.retryAfter) * time.Second},
+		Facts:   pages.Facts{RequestID: RequestID(c), RetryAfter: time.Duration(p.retryAfter) * time.Second, Status: p.status, Said: p.detail},
 		Details: []pages.Detail{{Name: "What was wrong", Value: p.detail}},
 	}
 	if pe, ok := errors.AsType[*PageError](err); ok && pe.Fill != nil {
@@ -229,13 +229,13 @@ func (e *Edge) errorPage(c *gin.Context, err error, p problem) {
 	}
 }
 
-// WantsJSON reports whether the caller would rather have JSON than a page: Accept names JSON and not HTML, or says nothing and the request
-// is JSON or carries credentials in Authorization.
+// WantsJSON reports whether the caller would rather have JSON than a page: Accept names JSON and not HTML, or says nothing and the route
+// answers in JSON or the request is JSON or carries credentials in Authorization.
 func WantsJSON(c *gin.Context) bool {
 	accept := c.GetHeader("Accept")
 	if accept == "" || accept == "*/*" {
 		// curl and API clients send nothing better; a body in JSON or a bearer token tells what they are.
-		return strings.HasPrefix(c.ContentType(), "application/json") || c.GetHeader("Authorization") != ""
+		return c.GetBool(dataKey) || strings.HasPrefix(c.ContentType(), "application/json") || c.GetHeader("Authorization") != ""
 	}
 	return strings.Contains(accept, "json") && !strings.Contains(accept, "text/html")
 }

@@ -179,6 +179,21 @@ func TestWantsJSON(t *testing.T) {
 	}
 }
 
+func TestARouteOfDataAnswersInJSONUnlessAPageIsAskedFor(t *testing.T) {
+	s := serve(t, "https://b.example", []web.Route{{Method: "GET", Path: "/data", Lane: web.Browser, Data: true, Handle: func(*gin.Context) error {
+		return fault.New(fault.NotFound, "row_unknown", "There is no row of this name.")
+	}}})
+	for accept, want := range map[string]string{"": "application/problem+json", "*/*": "application/problem+json", "text/html": "text/html; charset=utf-8"} {
+		a := s.ask(t, "GET", "/data", "", header{"Accept", accept}).want(t, 404)
+		if got := a.header.Get("Content-Type"); got != want {
+			t.Errorf("Accept %q: %s, want %s", accept, got, want)
+		}
+		if !strings.Contains(a.body, "There is no row of this name.") || strings.Contains(a.body, "on our side") {
+			t.Errorf("Accept %q: %s", accept, a.body)
+		}
+	}
+}
+
 func TestAPageErrorCompletesThePage(t *testing.T) {
 	s := serve(t, "https://b.example", inEachLane(func(*gin.Context) error {
 		return fmt.Errorf("start: %w", &web.PageError{Err: fault.Wrap(foreign(), fault.Invalid, "tx_expired", "too old"), Fill: func(p *pages.Error) {

@@ -21,6 +21,7 @@ const (
 	logKey       = "web.log"
 	laneKey      = "web.lane"
 	polledKey    = "web.polled"
+	dataKey      = "web.data"
 
 	formLimit = 64 << 10
 	jsonLimit = 1 << 20
@@ -122,6 +123,7 @@ func (e *Edge) lane(r Route) gin.HandlerFunc {
 			echoID(c)
 		}
 		c.Set(polledKey, r.Polled)
+		c.Set(dataKey, r.Data)
 		c.Header("Cache-Control", "no-store")
 		if r.Lane == Protocol || r.Lane == API {
 			c.Request.Header.Del("Cookie") // no handler can take one for a proof, not even by mistake

@@ -65,6 +65,8 @@ type Route struct {
 	AtRoot bool
 	// EchoID answers with the X-Request-ID that was sent, whatever it says, instead of the request's own id; the log keeps the latter.
 	EchoID bool
+	// Data routes answer in JSON, so their errors are pages only where Accept asks for one.
+	Data bool
 	// MaxBody bounds the request body in bytes; 0 means 64 KiB, in the API lane 1 MiB.
 	MaxBody int64
 	// Polled routes are asked every second by every API: what goes well there is logged at debug level.

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ type Facts struct {
 	RequestID  string        // of the request that failed
 	RetryAfter time.Duration // how long to wait
 	MinLength  int           // least characters of a new password
+	Status     int           // the HTTP status, and
+	Said       string        // what the error says: both word a code that the catalogue does not know
 }
 
 // text is what the catalogue holds for one code.
@@ -34,10 +37,23 @@ func (f Facts) text(code string) text {
 	all := catalogue(f)
 	t, ok := all[likeness(code)]
 	if !ok {
-		t = all["internal"]
+		t = f.refusal(all)
 	}
 	fill := f.filler()
 	return text{title: fill.Replace(t.title), body: fill.Replace(t.body), action: fill.Replace(t.action), info: t.info}
+}
+
+// refusal words a code that the catalogue does not know: what was asked for is at fault, and Said tells why.
+func (f Facts) refusal(all map[string]text) text {
+	title := map[int]string{
+		http.StatusBadRequest: "That can't be used.", http.StatusUnsupportedMediaType: "That can't be used.",
+		http.StatusUnauthorized: "You need to prove who you are.", http.StatusForbidden: "You may not do that.",
+		http.StatusNotFound: "We couldn't find that.", http.StatusConflict: "That can't be done as things are.",
+	}[f.Status]
+	if title == "" {
+		return all["internal"]
+	}
+	return text{title: title, body: orElse(f.Said, "Nothing changed."), action: "Go to {product}"}
 }
 
 // field returns the words of a code that marks one input.
