@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
 	"example.com/broker/internal/secret"
 	"example.com/broker/oauth"
@@ -351,12 +352,13 @@ func (s *Service) RotateSecret(ctx context.Context, id string) (Client, secret.V
 // Change applies edit to the stored client by compare-and-swap, trying again if somebody else was faster: edit may be called several
 // times. It cannot change the id, the version or when the client was made. A client that is switched off by it loses what it was issued;
 // a replica that has not heard of it yet may go on issuing for the two seconds until it has. fault.NotFound "client_unknown", fault.Conflict
-// "client_readonly" for a client of the configuration, fault.Invalid "client_invalid", or what edit returned.
+// "client_readonly" for a client of the configuration, fault.Invalid "client_invalid", fault.Unavailable "store_contended" where others were
+// faster changes.Attempts times, or what edit returned.
 func (s *Service) Change(ctx context.Context, id string, edit func(*Client) error) (Client, error) {
 	if _, ok := s.fixed[id]; ok {
 		return Client{}, readonly(id)
 	}
-	for {
+	for range changes.Attempts {
 		old, err := s.o.Store.GetClient(ctx, id)
 		if err != nil {
 			return Client{}, err
@@ -377,6 +379,7 @@ func (s *Service) Change(ctx context.Context, id string, edit func(*Client) erro
 		c.V++
 		return c, err
 	}
+	return Client{}, changes.Contended()
 }
 
 // write announces the version, writes the row and, if the client is over with it, ends what it was issued: before, so that nobody acts on
@@ -410,12 +413,12 @@ func (s *Service) SetDisabled(ctx context.Context, id string, off bool) (Client,
 // completes it. Another client may be registered under the id: it inherits neither tokens nor grants, and nobody's consent.
 //
 // fault.NotFound "client_unknown"; fault.Conflict "client_readonly" for a client of the configuration, "client_changed" if the version is
-// another one.
+// another one; fault.Unavailable "store_contended" where others were faster changes.Attempts times.
 func (s *Service) Delete(ctx context.Context, id string, want int64) error {
 	if _, ok := s.fixed[id]; ok {
 		return readonly(id)
 	}
-	for {
+	for range changes.Attempts {
 		c, err := s.o.Store.GetClient(ctx, id)
 		if err != nil {
 			return err
@@ -428,6 +431,7 @@ func (s *Service) Delete(ctx context.Context, id string, want int64) error {
 			return err
 		}
 	}
+	return changes.Contended()
 }
 
 // Seen returns fault.Conflict "client_changed" unless want is the version of the client, or 0 for any.

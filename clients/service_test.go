@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"example.com/broker/clients"
+	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
 	"example.com/broker/internal/secret"
 	"example.com/broker/oauth"
@@ -760,5 +761,37 @@ func TestAClientThatIsDeletedIsGone(t *testing.T) {
 	reads := h.store.reads
 	if c, err := h.Get(t.Context(), "web"); err != nil || c.V != again.V || h.store.reads != reads {
 		t.Errorf("version %d, %d reads, %v", c.V, h.store.reads-reads, err)
+	}
+}
+
+// losing is a store in which somebody else is always first.
+type losing struct {
+	clients.Store
+	writes *int
+}
+
+func (l losing) ReplaceClient(context.Context, clients.Client) error {
+	*l.writes++
+	return fault.New(fault.Conflict, "client_changed", "somebody else was first")
+}
+
+func (l losing) DeleteClient(context.Context, string, int64) error {
+	*l.writes++
+	return fault.New(fault.Conflict, "client_changed", "somebody else was first")
+}
+
+func TestAChangeThatAlwaysLosesGivesUp(t *testing.T) {
+	h := open(t)
+	h.create(web("web"))
+	writes := 0
+	s := clients.NewService(clients.Options{
+		Store: losing{h.store.Store, &writes}, APIs: h.newAPIs(), Now: func() time.Time { return h.now },
+		Announce: func(context.Context, string, int64) error { return nil }, End: func(context.Context, string) error { return nil },
+	})
+	_, err := s.SetDisabled(t.Context(), "web", true)
+	wantCode(t, "a change", err, fault.Unavailable, "store_contended")
+	wantCode(t, "a deletion", s.Delete(t.Context(), "web", 0), fault.Unavailable, "store_contended")
+	if writes != 2*changes.Attempts {
+		t.Errorf("%d writes, want %d", writes, 2*changes.Attempts)
 	}
 }

@@ -31,8 +31,6 @@ const (
 	readTimeout  = 5 * time.Second
 	// missCooldown bounds the reads that tokens with invented key ids can cause.
 	missCooldown = time.Second
-	// swapAttempts is how often a change gives way to another replica's before it gives up.
-	swapAttempts = 8
 )
 
 // Options configure a Ring.

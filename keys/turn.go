@@ -162,9 +162,10 @@ func (r *Ring) algOf(ctx context.Context, kid string) (string, error) {
 	return "", fault.New(fault.NotFound, "key_unknown", "no signing key has the id %q", kid)
 }
 
-// change applies an edit to the stored set by compare-and-swap and takes the result into use. An edit may be asked several times.
+// change applies an edit to the stored set by compare-and-swap and takes the result into use. An edit may be asked several
+// times; after changes.Attempts of them the error is fault.Unavailable "keys_changed".
 func (r *Ring) change(ctx context.Context, alg string, ask edit) error {
-	for range swapAttempts {
+	for range changes.Attempts {
 		stored, err := r.opts.Store.LoadKeys(ctx, alg)
 		if err != nil {
 			return fmt.Errorf("load the signing keys for %s: %w", alg, err)
@@ -187,7 +188,7 @@ func (r *Ring) change(ctx context.Context, alg string, ask edit) error {
 		edited.V++
 		return errors.Join(r.adopt(edited), r.announce(ctx, edited))
 	}
-	return fault.New(fault.Unavailable, "keys_changed", "the signing keys for %s changed %d times meanwhile; try again", alg, swapAttempts)
+	return fault.New(fault.Unavailable, "keys_changed", "the signing keys for %s changed %d times meanwhile; try again", alg, changes.Attempts)
 }
 
 // announce tells other replicas of a new version. Other than a revocation it follows the row: a replica that misses it knows the

@@ -7,6 +7,17 @@ import (
 	"example.com/broker/internal/fault"
 )
 
+// Attempts is how often a change by compare-and-swap gives way to somebody else's before it gives up. Each time one change of the others
+// was stored, so it takes a crowd to come to it, or a store that takes none.
+const Attempts = 32
+
+// Contended is the answer to a change that gave way Attempts times: fault.Unavailable "store_contended".
+func Contended() error {
+	e := fault.New(fault.Unavailable, "store_contended", "Somebody else was first, %d times in a row. The change was not stored: try again.", Attempts)
+	e.RetryAfter = time.Second
+	return e
+}
+
 // Document is one stored document that is changed by compare-and-swap and announced on the change stream.
 type Document[T any] struct {
 	Load func(context.Context) (T, error)
@@ -31,10 +42,11 @@ type Edit[T any] struct {
 }
 
 // Change edits the document and returns it as it is stored. fault.Conflict with the edit's Code if the version is not the one wanted, naming
-// who wrote it and when; otherwise what Do, the store or the stream return. Repeating it is safe.
+// who wrote it and when; fault.Unavailable "store_contended" if others were first Attempts times; otherwise what Do, the store or the stream
+// return. Repeating it is safe.
 func (d Document[T]) Change(ctx context.Context, e Edit[T]) (T, error) {
 	var none T
-	for {
+	for range Attempts {
 		doc, err := d.Load(ctx)
 		if err != nil {
 			return none, err
@@ -60,6 +72,7 @@ func (d Document[T]) Change(ctx context.Context, e Edit[T]) (T, error) {
 		*v++
 		return doc, nil
 	}
+	return none, Contended()
 }
 
 func (e Edit[T]) outdated(have int64, by string, at time.Time) error {
