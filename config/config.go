@@ -11,7 +11,7 @@ import (
 type Config struct {
 	Issuer         string              `koanf:"issuer" doc:"Public address of the broker, https; a path is allowed. It is the iss of every token."`
 	Listen         string              `koanf:"listen" doc:"Address to listen on; port 0 picks a free one."`
-	TrustedProxies []string            `koanf:"trusted_proxies" doc:"Networks of the proxies whose X-Forwarded-For is believed."`
+	TrustedProxies []string            `koanf:"trusted_proxies" doc:"Networks of the proxies whose X-Forwarded-For is believed. From public addresses that are not listed it is ignored; from private ones it switches the limit per address off, with a warning."`
 	TLS            TLS                 `koanf:"tls"`
 	Ops            Ops                 `koanf:"ops"`
 	Log            Log                 `koanf:"log"`

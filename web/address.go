@@ -9,8 +9,9 @@ import (
 )
 
 // ClientAddress returns the caller's network address, IPv4 never mapped into IPv6. ok is false where it cannot be told: a trusted proxy
-// named none, or a forwarded address came from a peer that is not among trusted_proxies, so that a limit per address would hit everybody
-// behind an unknown proxy; that is warned of once.
+// named none, or a forwarded address came from a peer nearby that is not among trusted_proxies. That is what a proxy of ours looks like
+// which nobody has configured, and a limit per address would hit everybody behind it. A header from a peer with a public address is
+// ignored: anybody can send one, and the limit must not be theirs to switch off (docs/adr/0006). Each is warned of once.
 func ClientAddress(c *gin.Context) (addr netip.Addr, ok bool) {
 	e := edgeOf(c)
 	host, _, err := net.SplitHostPort(c.Request.RemoteAddr)
@@ -27,11 +28,7 @@ func ClientAddress(c *gin.Context) (addr netip.Addr, ok bool) {
 		return peer, true
 	}
 	if !e.trusted(peer) {
-		e.warnOnce.Do(func() {
-			e.o.Log.Warn("a forwarded address came from a peer that is not trusted; the limit per address is off for such requests",
-				"peer", peer.String(), "fix", "trusted_proxies: ["+peer.String()+"]")
-		})
-		return netip.Addr{}, false
+		return e.untrusted(peer)
 	}
 	// The rightmost address that no trusted proxy has is the caller; everything to its left is hearsay.
 	hops := strings.Split(strings.Join(forwarded, ","), ",")
@@ -45,6 +42,32 @@ func ClientAddress(c *gin.Context) (addr netip.Addr, ok bool) {
 		}
 	}
 	return netip.Addr{}, false
+}
+
+// untrusted decides about a peer that sends a forwarded address and is not to be believed.
+func (e *Edge) untrusted(peer netip.Addr) (netip.Addr, bool) {
+	if nearby(peer) {
+		e.nearbyOnce.Do(func() {
+			e.o.Log.Warn("a forwarded address came from a peer that is not trusted; the limit per address is off for such requests",
+				"peer", peer.String(), "fix", "trusted_proxies: ["+peer.String()+"]")
+		})
+		return netip.Addr{}, false
+	}
+	// The peer is not proposed for the setting: it may be anybody.
+	e.strangerOnce.Do(func() {
+		e.o.Log.Warn("a forwarded address came from a public peer that is not trusted; it was ignored, and the limit per address counts the peer",
+			"peer", peer.String(), "fix", "if this is a proxy of yours, name the networks of your proxies in trusted_proxies")
+	})
+	return peer, true
+}
+
+// shared is the address space between a carrier and its customers (RFC 6598), which container and mesh networks use too.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// nearby reports whether an address is one that no stranger on the internet has: loopback, private (RFC 1918, RFC 4193), link-local, or
+// shared.
+func nearby(a netip.Addr) bool {
+	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || shared.Contains(a)
 }
 
 // parseHop reads an address as proxies write it: bare, or with a port, IPv6 then in brackets.

@@ -105,8 +105,10 @@ type Edge struct {
 	engine *gin.Engine
 	// patterns are those of the routes, for answers to methods that are not served there.
 	patterns []pattern
-	warnOnce sync.Once
-	csrf     *http.CrossOriginProtection
+	// What ClientAddress warns of once.
+	nearbyOnce, strangerOnce sync.Once
+
+	csrf *http.CrossOriginProtection
 }
 
 // New mounts routes. It refuses a route that breaks a rule of its lane, has no handler or is mounted twice, and a Guard without a name.

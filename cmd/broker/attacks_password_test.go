@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -123,6 +124,36 @@ func attacksOnPasswords() []attack {
 			w.login("someone", "wrong", "X-Forwarded-For", "2001:db8:1:2:ffff::1").limited(t)
 			if r := w.login("someone", "wrong", "X-Forwarded-For", "2001:db8:1:3::1"); r.StatusCode != http.StatusUnauthorized {
 				t.Errorf("the next network was answered %d", r.StatusCode)
+			}
+		}},
+		{ID: "H03", Kind: "T", Rule: "a stranger does not switch the limit off by a header, nor counts for another", Here: needsPeer, Alone: alone, Run: func(t *testing.T, w *world) {
+			try := func(peer string, i int, header string) int {
+				body := strings.NewReader(fmt.Sprintf(`{"username":"name%s-%d","password":"Summer 2026 sunshine"}`, peer, i))
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/login", body)
+				r.RemoteAddr = peer + ":4711"
+				r.Header.Set("Content-Type", "application/json")
+				r.Header.Set(header, map[string]string{"X-Forwarded-For": fmt.Sprintf("198.51.100.%d", i), "Forwarded": fmt.Sprintf("for=198.51.100.%d", i)}[header])
+				answer := httptest.NewRecorder()
+				w.edge.ServeHTTP(answer, r)
+				return answer.Code
+			}
+			for _, header := range []string{"X-Forwarded-For", "Forwarded"} {
+				for i := range 25 {
+					if code := try("203.0.113.7", i, header); code != http.StatusUnauthorized {
+						t.Fatalf("attempt %d answered %d", i+1, code)
+					}
+				}
+			}
+			for _, header := range []string{"X-Forwarded-For", "Forwarded", "Accept-Language"} {
+				if code := try("203.0.113.7", 51, header); code != http.StatusTooManyRequests {
+					t.Errorf("the attempt after fifty, with %s, answered %d", header, code)
+				}
+			}
+			// What looks like a proxy of ours that nobody has configured locks nobody out.
+			for i := range 60 {
+				if code := try("10.0.0.2", i, "X-Forwarded-For"); code != http.StatusUnauthorized {
+					t.Fatalf("attempt %d by a proxy answered %d", i+1, code)
+				}
 			}
 		}},
 		{ID: "H03", Kind: "T", Rule: "a success never uses the limit up", Alone: alone, Run: func(t *testing.T, w *world) {

@@ -30,6 +30,7 @@ const (
 	needsStore  = "stands between the broker and its store"
 	needsConfig = "runs under another configuration"
 	needsTwo    = "runs two brokers on one store"
+	needsPeer   = "chooses the address that it comes from"
 )
 
 // alone is for rows that want a fresh world and no other configuration.
