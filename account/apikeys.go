@@ -63,7 +63,7 @@ func (e *endpoints) createKey(c *gin.Context) error {
 		return fault.New(fault.Invalid, "key_invalid", "expires_in is %d, expected 1 to %d seconds.", in.ExpiresIn, int64(apikeys.MaxLife/time.Second))
 	}
 	k, text, err := e.Keys.Create(c.Request.Context(), apikeys.Request{
-		OwnerID: who.User.ID, Ver: who.User.Ver, Name: in.Name, Scopes: scopes, Life: time.Duration(in.ExpiresIn) * time.Second,
+		OwnerID: who.User.ID, Ver: who.User.Ver, Epoch: who.User.Epoch, Name: in.Name, Scopes: scopes, Life: time.Duration(in.ExpiresIn) * time.Second,
 	})
 	if err != nil {
 		return err

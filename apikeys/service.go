@@ -36,8 +36,8 @@ const (
 type Fence interface {
 	// KeyRevoked reports whether an API key was revoked.
 	KeyRevoked(id string) bool
-	// UserEpoch is the counter below which the owner's keys are over. An epoch must be known for MaxLife after it began: there are keys
-	// from before it for as long.
+	// UserEpoch is the counter below which the owner's keys are over, 0 where none has been heard of. It may be forgotten long before
+	// the keys from before it expire: the owner's row has it for good, so whoever reads that holds a key's Ver against its Epoch too.
 	UserEpoch(userID string) int64
 	// Fresh returns fault.Unavailable if the stream has not been read for too long.
 	Fresh() error
@@ -73,6 +73,7 @@ func New(o Options) *Service { return &Service{o: o, cached: map[string]entry{}}
 type Request struct {
 	OwnerID string
 	Ver     int64 // the owner's counter
+	Epoch   int64 // the owner's Epoch: keys from before it take no room
 	Name    string
 	Scopes  oauth.Scopes
 	Life    time.Duration // 0: DefaultLife
@@ -90,7 +91,7 @@ func (s *Service) Create(ctx context.Context, r Request) (Key, secret.Value, err
 	case r.Life == 0:
 		r.Life = DefaultLife
 	}
-	if err := s.room(ctx, r.OwnerID, maxKeys-1); err != nil {
+	if err := s.room(ctx, r.OwnerID, r.Epoch, maxKeys-1); err != nil {
 		return Key{}, "", err
 	}
 	now := s.now()
@@ -99,7 +100,7 @@ func (s *Service) Create(ctx context.Context, r Request) (Key, secret.Value, err
 		ID: secret.New(idBytes).Reveal(), SecretHash: secret.Hash(key), OwnerID: r.OwnerID, Name: r.Name, Scopes: r.Scopes,
 		CreatedAt: now, ExpiresAt: now.Add(r.Life).Truncate(time.Millisecond), Ver: r.Ver,
 	}
-	if err := s.insert(ctx, k); err != nil {
+	if err := s.insert(ctx, k, r.Epoch); err != nil {
 		return Key{}, "", err
 	}
 	s.o.Audit.Record(ctx, audit.Event{Action: "apikey.create", Actor: r.OwnerID, Target: k.ID, Outcome: "done", Detail: map[string]string{"name": k.Name}})
@@ -108,11 +109,11 @@ func (s *Service) Create(ctx context.Context, r Request) (Key, secret.Value, err
 
 // insert adds a key and counts again: of many who create at once none can pass the limit, though all may be refused at its edge. What
 // a crash in between leaves is a key whose text nobody has.
-func (s *Service) insert(ctx context.Context, k Key) error {
+func (s *Service) insert(ctx context.Context, k Key, epoch int64) error {
 	if err := s.o.Store.InsertKey(ctx, k); err != nil {
 		return err
 	}
-	full := s.room(ctx, k.OwnerID, maxKeys)
+	full := s.room(ctx, k.OwnerID, epoch, maxKeys)
 	if fault.Is(full, fault.Conflict) {
 		if err := s.o.Store.RevokeKey(ctx, k.ID, s.now()); err != nil {
 			return err
@@ -121,14 +122,14 @@ func (s *Service) insert(ctx context.Context, k Key) error {
 	return full
 }
 
-// room returns fault.Conflict "key_limit" where an owner has more than most keys that are good. Those of an epoch that is over take no
-// room.
-func (s *Service) room(ctx context.Context, owner string, most int) error {
+// room returns fault.Conflict "key_limit" where an owner has more than most keys that are good. Those from before the epoch take no room,
+// whether the row or the change stream knows of it.
+func (s *Service) room(ctx context.Context, owner string, epoch int64, most int) error {
 	live, err := s.o.Store.LiveKeysOf(ctx, owner, s.now(), most+1)
 	if err != nil {
 		return err
 	}
-	epoch := s.o.Fence.UserEpoch(owner)
+	epoch = max(epoch, s.o.Fence.UserEpoch(owner))
 	if live = slices.DeleteFunc(live, func(k Key) bool { return k.Ver < epoch }); len(live) > most {
 		return fault.New(fault.Conflict, "key_limit", "There are %d keys already: revoke one that is not needed.", maxKeys)
 	}
@@ -139,7 +140,7 @@ func (s *Service) room(ctx context.Context, owner string, most int) error {
 func unprintable(c rune) bool { return !unicode.IsGraphic(c) && c != '\u200c' && c != '\u200d' }
 
 // Authenticate returns the key a text names. Whatever is wrong with it, the answer is fault.Forbidden "key_invalid": mission row 1
-// answers 403. A warm call does not read the store; the use is noted at most once a minute, beside the request.
+// answers 403. Whether the owner is there, and the key no older than the owner's Epoch, is for the caller to check, who reads the owner. A warm call does not read the store; the use is noted at most once a minute, beside the request.
 func (s *Service) Authenticate(ctx context.Context, raw secret.Value) (Key, error) {
 	id, key, ok := parse(raw)
 	if !ok {

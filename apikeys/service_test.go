@@ -529,6 +529,26 @@ func TestAnOwnerHasAHundredKeys(t *testing.T) {
 	r.create(t, func(q *apikeys.Request) { q.Ver = 4 })
 }
 
+// The change stream forgets a sign-out everywhere after the life of a grant, while a key may live for a year: what it ended must not take
+// the owner's room again. Nor may it once the stream has never been heard at all, as after a restart.
+func TestKeysFromBeforeAnEpochTakeNoRoomThoughTheStreamForgetsIt(t *testing.T) {
+	i := install(t)
+	r := i.replica()
+	i.fill(t, apikeys.MaxKeys, func(k *apikeys.Key) { k.ExpiresAt = i.now().Add(apikeys.MaxLife) })
+	anew := func(q *apikeys.Request) { q.Ver, q.Epoch = 4, 4 }
+	r.fence.raise(owner, 4)
+	r.create(t, anew)
+	i.advance(31 * 24 * time.Hour)
+	for who, r := range map[string]*replica{"the replica that has forgotten": r, "one that was started since": i.replica()} {
+		r.fence.raise(owner, 0)
+		if _, _, err := r.Create(t.Context(), apikeys.Request{OwnerID: owner, Ver: 4, Epoch: 4, Name: "nightly report"}); err != nil {
+			t.Errorf("%s: %v", who, err)
+		}
+	}
+	_, _, err := r.Create(t.Context(), apikeys.Request{OwnerID: owner, Ver: 3, Epoch: 3, Name: "nightly report"})
+	wantFault(t, err, fault.Conflict, "key_limit") // those keys are good for an owner who signed out of nothing
+}
+
 func TestOfManyWhoCreateAtOnceNobodyPassesTheLimit(t *testing.T) {
 	r := solo(t)
 	r.fill(t, apikeys.MaxKeys-10, func(*apikeys.Key) {})
