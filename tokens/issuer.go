@@ -86,6 +86,10 @@ type AccessRequest struct {
 	// API is whom the token is for; the zero value is the issuer itself.
 	API   clients.API
 	Scope oauth.Scopes
+	// MaxLife shortens the lifetime; 0 leaves it.
+	MaxLife time.Duration
+	// Names reports whether the token may name a role that the user has; nil where it may name each.
+	Names func(role string) bool
 }
 
 // Access is a signed access token.
@@ -98,12 +102,16 @@ type Access struct {
 }
 
 // AccessToken signs an access token (RFC 9068) in the shape that the API registered: ES256, at+jwt and the installation's lifetime
-// by default. The roles are those that the user has now and the API lists. In allowlist mode the token is stored before it is returned:
+// by default. The roles are those that the user has now, the API lists and the request lets it name. In allowlist mode the token is stored before it is returned:
 // one write. Errors are the store's, those of keys.Ring.Signer, and fault.Conflict "subject_ambiguous" for a user whose id is the
 // client's: an API could not tell the two apart.
 func (i *Issuer) AccessToken(ctx context.Context, r AccessRequest) (Access, error) {
 	now := i.o.Now()
-	life := cmp.Or(r.API.TTL, i.o.AccessLife).Truncate(time.Second)
+	life := cmp.Or(r.API.TTL, i.o.AccessLife)
+	if r.MaxLife > 0 {
+		life = min(life, r.MaxLife)
+	}
+	life = life.Truncate(time.Second)
 	iat := now.Unix()
 	c := accessClaims{
 		Issuer: i.o.URL, Subject: r.ClientID, Audience: cmp.Or(r.API.Audience, i.o.URL), ClientID: r.ClientID,
@@ -115,6 +123,9 @@ func (i *Issuer) AccessToken(ctx context.Context, r AccessRequest) (Access, erro
 			return Access{}, fault.New(fault.Conflict, "subject_ambiguous", "user and client share the id %q", u.ID)
 		}
 		i.ofUser(&c, u, now, r.API)
+		if r.Names != nil {
+			c.Roles = slices.DeleteFunc(c.Roles, func(role string) bool { return !r.Names(role) })
+		}
 	}
 	if g := r.Grant; g != nil {
 		c.GrantID, c.SessionID = g.ID, g.ID

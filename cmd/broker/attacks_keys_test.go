@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	mongooptions "go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -190,6 +191,16 @@ func attacksOnKeys() []attack {
 			w.data(none).is(t, http.StatusForbidden, "scope_missing")
 			if r := w.exchange(none); r.str("scope") != "" {
 				t.Errorf("a key without scopes bought %s", r.raw)
+			}
+			// An API that asks for roles lets nobody in by a key that was made for less.
+			reader := w.byToken(w.person("rita", "viewer", "editor"))
+			_, few := reader.key("few", "scopes", []string{"data:read", "articles:write"})
+			_, reading := reader.key("reading", "scopes", []string{"*:read"})
+			_, all := alice.key("all", "scopes", []string{"*:*"})
+			for key, want := range map[string][]any{none: {}, key: {}, few: {}, reading: {"viewer"}, all: {"admin"}} {
+				if got := claims(t, w.exchange(key, "resource", ordersAPI).str("access_token"))["roles"]; cmp.Diff(want, got) != "" {
+					t.Errorf("the token of a key names the roles %v, want %v", got, want)
+				}
 			}
 		}},
 		{ID: "J05", Kind: "T", Rule: "an app of somebody else's manages neither keys nor sessions", Run: func(t *testing.T, w *world) {

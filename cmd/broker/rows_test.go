@@ -285,6 +285,15 @@ func rowOneExchanges(t *testing.T, w *world, owner holder) {
 	own := w.exchange(key).str("access_token")
 	w.get("/me", "Authorization", "Bearer "+own).is(t, http.StatusOK, "")
 	w.exchange(key, "resource", "https://nobody.example.com/").fails(t, http.StatusBadRequest, "invalid_target")
+	// The target may be named as RFC 8693 names it, and only one.
+	if said := claims(t, w.exchange(key, "audience", ordersAPI).str("access_token")); said["aud"] != ordersAPI {
+		t.Errorf("by audience, the token says %v", said)
+	}
+	if said := claims(t, w.exchange(key, "audience", w.issuer).str("access_token")); said["aud"] != w.issuer {
+		t.Errorf("for the issuer, the token says %v", said)
+	}
+	w.exchange(key, "audience", "https://nobody.example.com/").fails(t, http.StatusBadRequest, "invalid_target")
+	w.exchange(key, "audience", stockAPI, "resource", ordersAPI).fails(t, http.StatusBadRequest, "invalid_target")
 	w.exchange(key, "resource", ordersAPI, "scope", "orders:write").fails(t, http.StatusBadRequest, "invalid_scope")
 	w.exchange("bk_x").fails(t, http.StatusBadRequest, "invalid_grant")
 
@@ -293,6 +302,17 @@ func rowOneExchanges(t *testing.T, w *world, owner holder) {
 	w.get("/me", "Authorization", "Bearer "+own).unauthorized(t)
 	w.exchange(key, "resource", ordersAPI).fails(t, http.StatusBadRequest, "invalid_grant")
 	t.Logf("the API hears of it after %v", eventually(t, "the API refuses the token", func() bool { return statusAt(t, orders, bought) == http.StatusUnauthorized }))
+}
+
+func TestAnExchangedTokenLivesNoLongerThanAnyOther(t *testing.T) {
+	onBothStores(t, func(t *testing.T, w *world) {
+		_, key := w.byToken(w.person("alice", "admin")).key("any")
+		for _, resource := range []string{"", ordersAPI} {
+			if r := w.exchange(key, "resource", resource); r.json["expires_in"] != 60.0 {
+				t.Errorf("for %q: %s", resource, r.raw)
+			}
+		}
+	}, func(c *config.Config) { c.Tokens.AccessTTL = time.Minute })
 }
 
 func TestRow5CookiesAndSessions(t *testing.T) {

@@ -1,8 +1,8 @@
 package token
 
 import (
-	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +18,8 @@ import (
 // maxExchanged is the longest life of a token that an API key was exchanged for: the key is the long-lived credential.
 const maxExchanged = 15 * time.Minute
 
-// keyClient is the client of a token whose key came without one. No registered client has such an id.
-const keyClient = "apikey_"
+// keyClient begins the client_id of a token whose key came without a client. No registered client has such an id: they hold no colon.
+const keyClient = "apikey:"
 
 // exchange turns an API key into an access token (RFC 8693), so that a downstream API verifies one kind of credential only. The key is
 // the proof, so no client needs to authenticate; one that does must list the grant type.
@@ -57,10 +57,27 @@ func (e *endpoint) exchange(ctx context.Context, r request) (issue, error) {
 	if err != nil {
 		return issue{}, err
 	}
-	api.TTL = min(cmp.Or(api.TTL, maxExchanged), maxExchanged, max(time.Second, key.ExpiresAt.Sub(e.Now())))
 	// The grant is the key: what it was exchanged for ends with it.
 	g := tokens.Grant{ID: key.ID, UserID: u.ID, Ver: key.Ver}
-	return issue{user: &u, grant: &g, api: api, scope: scope, client: keyClient + key.ID, exchanged: true}, nil
+	return issue{
+		user: &u, grant: &g, api: api, scope: scope, client: keyClient + key.ID, exchanged: true, names: e.roleOf(key.Scopes),
+		life: min(maxExchanged, max(time.Second, key.ExpiresAt.Sub(e.Now()))),
+	}, nil
+}
+
+// roleOf reports whether a key reaches as far as a role: an API that asks for roles and not for scopes must not let in a key that its
+// owner made for less. A role without permissions here means something elsewhere, and is named by a key that reaches everywhere.
+func (e *endpoint) roleOf(key oauth.Scopes) func(role string) bool {
+	covers := func(want rbac.Permission) bool {
+		return slices.ContainsFunc(key, func(s string) bool { return rbac.Permission(s).Covers(want) })
+	}
+	sets := e.Roles()
+	return func(role string) bool {
+		if len(sets[role]) == 0 {
+			return covers("*:*")
+		}
+		return !slices.ContainsFunc(sets[role], func(p rbac.Permission) bool { return !covers(p) })
+	}
 }
 
 func badKey(cause error) error {

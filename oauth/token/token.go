@@ -67,6 +67,8 @@ type issue struct {
 	// client is the client_id of the token where it is not the one that authenticated; exchanged adds what RFC 8693 §2.2.1 demands.
 	client    string
 	exchanged bool
+	life      time.Duration // the longest the token may live, 0 for as long as any
+	names     func(role string) bool
 }
 
 // Routes returns the routes of this package.
@@ -94,10 +96,22 @@ func (e *endpoint) token(c *gin.Context) error {
 		return err
 	}
 	// The one parameter that may repeat; those asked for by Get read as left out when they are empty (RFC 6749 §3.2).
-	if form["resource"] = oauth.Given(form["resource"]); len(form["resource"]) == 0 {
+	if form["resource"] = e.targets(form); len(form["resource"]) == 0 {
 		form.Del("resource")
 	}
 	return e.answer(c, form)
+}
+
+// targets are the APIs that a request names: by `resource` (RFC 8707), or by the `audience` of RFC 8693 §2.1, which clients send with other
+// grants too. To pass over it would give them a token for somebody else. The issuer is meant where none is named.
+func (e *endpoint) targets(form url.Values) []string {
+	named := oauth.Given(form["resource"])
+	for _, audience := range oauth.Given(form["audience"]) {
+		if !slices.Contains(named, audience) && (audience != e.Issuer.URL() || len(named) > 0) {
+			named = append(named, audience)
+		}
+	}
+	return named
 }
 
 // refreshJSON is grant_type=refresh_token for callers that speak JSON.
@@ -189,7 +203,9 @@ func (e *endpoint) authenticate(c *gin.Context, form url.Values) (clients.Client
 }
 
 func (e *endpoint) sign(ctx context.Context, client clients.Client, what issue) (gin.H, error) {
-	access, err := e.Issuer.AccessToken(ctx, tokens.AccessRequest{ClientID: cmp.Or(what.client, client.ID), User: what.user, Grant: what.grant, API: what.api, Scope: what.scope})
+	access, err := e.Issuer.AccessToken(ctx, tokens.AccessRequest{ClientID: cmp.Or(what.client, client.ID), User: what.user, Grant: what.grant, API: what.api, Scope: what.scope,
+		MaxLife: what.life, Names: what.names,
+	})
 	if err != nil {
 		return nil, err
 	}
