@@ -5,8 +5,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"example.com/broker/internal/fault"
-	"example.com/broker/sessions"
 	"example.com/broker/web"
 )
 
@@ -21,29 +19,26 @@ func (e *endpoints) sessionRoutes() []web.Route {
 	}
 }
 
-// own returns the caller's live sessions and the id of the one they ask with, "" for a caller without one.
-func (e *endpoints) own(c *gin.Context) ([]sessions.Session, string, error) {
-	who := web.CallerOf(c)
-	current := ""
-	switch {
+// current is the id of the session a caller asks with, "" for a caller without one.
+func current(c *gin.Context) string {
+	switch who := web.CallerOf(c); {
 	case who.Session != nil:
-		current = who.Session.ID
+		return who.Session.ID
 	case who.Token != nil:
-		current = who.Token.Claims.SessionID
+		return who.Token.Claims.SessionID
 	}
-	all, err := e.Sessions.Of(c.Request.Context(), who.User.ID)
-	return all, current, err
+	return ""
 }
 
 func (e *endpoints) listSessions(c *gin.Context) error {
-	all, current, err := e.own(c)
+	all, err := e.Sessions.Of(c.Request.Context(), web.CallerOf(c).User.ID)
 	if err != nil {
 		return err
 	}
 	out := make([]gin.H, 0, len(all))
 	for _, s := range all {
 		out = append(out, gin.H{
-			"id": s.ID, "current": s.ID == current, "user_agent": s.UserAgent, "address": s.Address, "provider": s.Provider, "amr": s.AMR,
+			"id": s.ID, "current": s.ID == current(c), "user_agent": s.UserAgent, "address": s.Address, "provider": s.Provider, "amr": s.AMR,
 			"auth_time": s.AuthTime, "created_at": s.CreatedAt, "idle_until": s.IdleUntil, "until": s.Until,
 		})
 	}
@@ -53,35 +48,29 @@ func (e *endpoints) listSessions(c *gin.Context) error {
 
 // endSession ends one session of the caller's; somebody else's is not there.
 func (e *endpoints) endSession(c *gin.Context) error {
-	all, current, err := e.own(c)
+	s, err := e.Sessions.Find(c.Request.Context(), web.CallerOf(c).User.ID, c.Param("id"))
 	if err != nil {
 		return err
 	}
-	for _, s := range all {
-		if s.ID != c.Param("id") {
-			continue
-		}
-		if err := e.Lifecycle.EndSession(c.Request.Context(), s); err != nil {
-			return err
-		}
-		if s.ID == current && web.CallerOf(c).Session != nil {
-			web.DropSessionCookie(c)
-		}
-		c.Status(http.StatusNoContent)
-		return nil
+	if err := e.Lifecycle.EndSession(c.Request.Context(), s); err != nil {
+		return err
 	}
-	return fault.New(fault.NotFound, "session_unknown", "You have no such session.")
+	if s.ID == current(c) && web.CallerOf(c).Session != nil {
+		web.DropSessionCookie(c)
+	}
+	c.Status(http.StatusNoContent)
+	return nil
 }
 
-// endOthers ends every session of the caller's but the one they ask with.
+// endOthers ends every session of the caller's but the one they ask with, however many there are.
 func (e *endpoints) endOthers(c *gin.Context) error {
-	all, current, err := e.own(c)
+	all, err := e.Sessions.All(c.Request.Context(), web.CallerOf(c).User.ID)
 	if err != nil {
 		return err
 	}
 	ended := 0
 	for _, s := range all {
-		if s.ID == current {
+		if s.ID == current(c) {
 			continue
 		}
 		if err := e.Lifecycle.EndSession(c.Request.Context(), s); err != nil {

@@ -3,6 +3,7 @@ package sessions
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,14 +159,40 @@ func (m *Manager) Of(ctx context.Context, userID string) ([]Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	now, epoch := m.now(), m.o.Fence.UserEpoch(userID)
-	live := all[:0]
-	for _, s := range all {
-		if s.Live(now) && s.Ver >= epoch && !m.o.Fence.SessionRevoked(s.ID) {
-			live = append(live, s)
+	return m.live(userID, all), nil
+}
+
+// All returns every live session of a user, newest first, however many there are and however many dead rows lie between them: for whoever
+// ends them.
+func (m *Manager) All(ctx context.Context, userID string) ([]Session, error) {
+	// The store gives the newest only, so it is asked for twice as many until it has no more.
+	for limit := maxListed; ; limit *= 2 {
+		all, err := m.o.Store.SessionsOf(ctx, userID, limit)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) < limit {
+			return m.live(userID, all), nil
 		}
 	}
-	return live, nil
+}
+
+// Find returns a live session of a user: fault.NotFound "session_unknown" for any other, and for one that is over.
+func (m *Manager) Find(ctx context.Context, userID, id string) (Session, error) {
+	s, err := m.o.Store.GetSession(ctx, id)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return Session{}, err
+	}
+	if err != nil || s.UserID != userID || len(m.live(userID, []Session{s})) == 0 {
+		return Session{}, fault.New(fault.NotFound, "session_unknown", "You have no such session.")
+	}
+	return s, nil
+}
+
+// live keeps those of a user's sessions that are not over.
+func (m *Manager) live(userID string, all []Session) []Session {
+	now, epoch := m.now(), m.o.Fence.UserEpoch(userID)
+	return slices.DeleteFunc(all, func(s Session) bool { return !s.Live(now) || s.Ver < epoch || m.o.Fence.SessionRevoked(s.ID) })
 }
 
 // Delete removes the row of an ended session. lifecycle calls it after the entry in the change stream.
@@ -173,7 +200,7 @@ func (m *Manager) Delete(ctx context.Context, id string) error {
 	return m.o.Store.DeleteSession(ctx, id)
 }
 
-// maxListed bounds the sessions read for one user.
+// maxListed bounds the sessions that Of reads for one user.
 const maxListed = 200
 
 func (m *Manager) now() time.Time { return m.o.Now().UTC().Truncate(time.Millisecond) }

@@ -3,6 +3,7 @@ package sessions_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -419,4 +420,53 @@ func TestOfListsLiveSessionsNewestFirst(t *testing.T) {
 	check("without the one that idled out", want[:2])
 	h.fence.epochs["usr_jo"] = 4
 	check("without those from before the sign-out everywhere", nil)
+}
+
+// TestAllFindsLiveSessionsBehindManyDeadOnes fills the newest rows with sessions that are over but not swept yet.
+func TestAllFindsLiveSessionsBehindManyDeadOnes(t *testing.T) {
+	h := open(t)
+	oldest, _ := h.signIn()
+	for i := range 450 {
+		h.now = h.now.Add(time.Second)
+		s := oldest
+		s.ID = fmt.Sprintf("00000000-0000-7000-8000-%012d", i)
+		s.CreatedAt = h.now
+		if i > 10 {
+			s.IdleUntil = h.now
+		}
+		if err := h.store.InsertSession(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest, err := h.Of(t.Context(), "usr_jo")
+	if err != nil || len(newest) != 0 {
+		t.Fatalf("the newest rows hold %d live sessions, %v: the test needs none", len(newest), err)
+	}
+	all, err := h.All(t.Context(), "usr_jo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 12 || all[len(all)-1].ID != oldest.ID {
+		t.Errorf("All returned %d sessions, want the 12 that are live, the oldest last", len(all))
+	}
+}
+
+func TestFindReturnsOnesOwnLiveSession(t *testing.T) {
+	h := open(t)
+	s, _ := h.signIn()
+	find := func(rule, user, id, code string) {
+		t.Helper()
+		got, err := h.Find(t.Context(), user, id)
+		if code == "" && (err != nil || got.ID != s.ID) || code != "" && fault.CodeOf(err) != code {
+			t.Errorf("%s: %v, %v", rule, got.ID, err)
+		}
+	}
+	find("one's own", "usr_jo", s.ID, "")
+	find("somebody else's", "usr_other", s.ID, "session_unknown")
+	find("one that never was", "usr_jo", "x", "session_unknown")
+	h.fence.revoked = s.ID
+	find("one that was ended", "usr_jo", s.ID, "session_unknown")
+	h.fence.revoked = ""
+	h.now = h.now.Add(time.Hour)
+	find("one that idled out", "usr_jo", s.ID, "session_unknown")
 }
