@@ -60,7 +60,7 @@ func (e *endpoints) createKey(c *gin.Context) error {
 		return err
 	}
 	if in.ExpiresIn < 0 || in.ExpiresIn > int64(apikeys.MaxLife/time.Second) {
-		return fault.New(fault.Invalid, "key_invalid", "expires_in is %d, expected 1 to %d seconds.", in.ExpiresIn, int64(apikeys.MaxLife/time.Second))
+		return fault.New(fault.Invalid, "key_request_invalid", "expires_in is %d, expected 1 to %d seconds.", in.ExpiresIn, int64(apikeys.MaxLife/time.Second))
 	}
 	k, text, err := e.Keys.Create(c.Request.Context(), apikeys.Request{
 		OwnerID: who.User.ID, Ver: who.User.Ver, Epoch: who.User.Epoch, Name: in.Name, Scopes: scopes, Life: time.Duration(in.ExpiresIn) * time.Second,

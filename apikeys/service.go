@@ -79,15 +79,16 @@ type Request struct {
 	Life    time.Duration // 0: DefaultLife
 }
 
-// Create makes a key and returns its text, which is given out only here. Which scopes the owner may give is for the caller to check.
-// fault.Invalid "key_invalid"; fault.Conflict "key_limit" where the owner has too many.
+// Create makes a key and returns its text, which is given out only here. A scope that is named twice is kept once. Which scopes the owner
+// may give is for the caller to check. fault.Invalid "key_request_invalid"; fault.Conflict "key_limit" where there is no room for one more,
+// be it because others are being made at the same moment.
 func (s *Service) Create(ctx context.Context, r Request) (Key, secret.Value, error) {
 	r.Name = strings.TrimSpace(r.Name)
 	switch {
 	case r.Name == "" || utf8.RuneCountInString(r.Name) > maxName || !utf8.ValidString(r.Name) || strings.ContainsFunc(r.Name, unprintable):
-		return Key{}, "", fault.New(fault.Invalid, "key_invalid", "name must have 1 to %d printable characters: say what the key is for.", maxName)
+		return Key{}, "", fault.New(fault.Invalid, "key_request_invalid", "name must have 1 to %d printable characters: say what the key is for.", maxName)
 	case r.Life != 0 && (r.Life < time.Second || r.Life > MaxLife):
-		return Key{}, "", fault.New(fault.Invalid, "key_invalid", "expires_in must be 1 to %d seconds.", int(MaxLife.Seconds()))
+		return Key{}, "", fault.New(fault.Invalid, "key_request_invalid", "expires_in must be 1 to %d seconds.", int(MaxLife.Seconds()))
 	case r.Life == 0:
 		r.Life = DefaultLife
 	}
@@ -97,7 +98,7 @@ func (s *Service) Create(ctx context.Context, r Request) (Key, secret.Value, err
 	now := s.now()
 	key := secret.New(secretBytes)
 	k := Key{
-		ID: secret.New(idBytes).Reveal(), SecretHash: secret.Hash(key), OwnerID: r.OwnerID, Name: r.Name, Scopes: r.Scopes,
+		ID: secret.New(idBytes).Reveal(), SecretHash: secret.Hash(key), OwnerID: r.OwnerID, Name: r.Name, Scopes: distinct(r.Scopes),
 		CreatedAt: now, ExpiresAt: now.Add(r.Life).Truncate(time.Millisecond), Ver: r.Ver,
 	}
 	if err := s.insert(ctx, k, r.Epoch); err != nil {
@@ -105,6 +106,17 @@ func (s *Service) Create(ctx context.Context, r Request) (Key, secret.Value, err
 	}
 	s.o.Audit.Record(ctx, audit.Event{Action: "apikey.create", Actor: r.OwnerID, Target: k.ID, Outcome: "done", Detail: map[string]string{"name": k.Name}})
 	return k, text(k.ID, key), nil
+}
+
+// distinct keeps the first of each scope, in their order, and nil as it is.
+func distinct(scopes oauth.Scopes) oauth.Scopes {
+	var out oauth.Scopes
+	for _, s := range scopes {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // insert adds a key and counts again: of many who create at once none can pass the limit, though all may be refused at its edge. What
@@ -131,7 +143,7 @@ func (s *Service) room(ctx context.Context, owner string, epoch int64, most int)
 	}
 	epoch = max(epoch, s.o.Fence.UserEpoch(owner))
 	if live = slices.DeleteFunc(live, func(k Key) bool { return k.Ver < epoch }); len(live) > most {
-		return fault.New(fault.Conflict, "key_limit", "There are %d keys already: revoke one that is not needed.", maxKeys)
+		return fault.New(fault.Conflict, "key_limit", "One more would pass the limit of %d keys: revoke one that is not needed, or, where several are being made at once, try again.", maxKeys)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"example.com/broker/audit"
 	"example.com/broker/internal/fault"
 	"example.com/broker/internal/secret"
+	"example.com/broker/oauth"
 )
 
 func TestCreate(t *testing.T) {
@@ -77,7 +78,7 @@ func TestCreateJudgesNameAndLife(t *testing.T) {
 		k, text, err := r.Create(t.Context(), apikeys.Request{OwnerID: owner, Name: c.name, Life: c.life})
 		switch {
 		case !c.want:
-			wantFault(t, err, fault.Invalid, "key_invalid")
+			wantFault(t, err, fault.Invalid, "key_request_invalid")
 			if text != "" || k.ID != "" {
 				t.Errorf("%s: a refusal comes with a key", c.rule)
 			}
@@ -490,6 +491,27 @@ func (i *installation) fill(t *testing.T, n int, edit func(*apikeys.Key)) {
 	}
 }
 
+func TestScopesAreASet(t *testing.T) {
+	r := solo(t)
+	for _, c := range []struct {
+		rule      string
+		have, got oauth.Scopes
+	}{
+		{"each once, in the order they were named", oauth.Scopes{"data:read", "articles:read", "data:read", "articles:read"}, oauth.Scopes{"data:read", "articles:read"}},
+		{"none stays none", oauth.Scopes{}, nil},
+		{"one", oauth.Scopes{"data:read"}, oauth.Scopes{"data:read"}},
+	} {
+		made, _ := r.create(t, func(q *apikeys.Request) { q.Scopes = c.have })
+		stored, err := r.stores.APIKeys.GetKey(t.Context(), made.ID)
+		must(t, err)
+		for what, got := range map[string]oauth.Scopes{"returned": made.Scopes, "stored": stored.Scopes} {
+			if !slices.Equal(got, c.got) {
+				t.Errorf("%s: %s %v, want %v", c.rule, what, got, c.got)
+			}
+		}
+	}
+}
+
 func TestAnOwnerHasAHundredKeys(t *testing.T) {
 	r := solo(t)
 	r.fence.raise(owner, 3)
@@ -505,6 +527,9 @@ func TestAnOwnerHasAHundredKeys(t *testing.T) {
 		t.Helper()
 		k, text, err := r.Create(t.Context(), request())
 		wantFault(t, err, fault.Conflict, "key_limit")
+		if strings.Contains(err.Error(), "already") {
+			t.Errorf("%v: at the limit, of several who create at once all may be refused, so nobody knows how many there are", err)
+		}
 		if text != "" || k.ID != "" {
 			t.Error("a refusal comes with a key")
 		}
