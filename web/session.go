@@ -98,7 +98,12 @@ const (
 // LastUsed returns the provider id this browser signed in with last, "" if unknown; it identifies nobody.
 func LastUsed(c *gin.Context) string { return Cookie(c, lastCookie) }
 
-// SetLastUsed remembers the provider for 180 days; "" forgets it.
+// SetLastUsed remembers the provider for 180 days; "" forgets it, where there is something to forget.
 func SetLastUsed(c *gin.Context, provider string) {
-	SetCookie(c, lastCookie, provider, 180*24*time.Hour)
+	switch {
+	case provider != "":
+		SetCookie(c, lastCookie, provider, 180*24*time.Hour)
+	case len(c.Request.CookiesNamed(CookieName(c, lastCookie))) > 0:
+		SetCookie(c, lastCookie, "", -1)
+	}
 }

@@ -61,6 +61,23 @@ func TestCookieFlags(t *testing.T) {
 	}
 }
 
+// TestLastUsedIsForgotten: nothing may tell of a way in that was not used, and an answer needs no cookie to say so.
+func TestLastUsedIsForgotten(t *testing.T) {
+	s := serve(t, "https://b.example", []web.Route{{Method: "GET", Path: "/", Lane: web.Browser, Handle: func(c *gin.Context) error {
+		web.SetLastUsed(c, "")
+		return ok(c)
+	}}})
+	if got := s.ask(t, "GET", "/", "").header.Values("Set-Cookie"); len(got) != 0 {
+		t.Errorf("a browser without the cookie gets %q", got)
+	}
+	for _, sent := range []string{"__Host-broker_last=github", "__Host-broker_last=", "__Host-broker_last=a; __Host-broker_last=b"} {
+		got := s.ask(t, "GET", "/", "", header{"Cookie", sent}).header.Values("Set-Cookie")
+		if len(got) != 1 || got[0] != "__Host-broker_last=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax" {
+			t.Errorf("with %s it gets %q, want the cookie deleted", sent, got)
+		}
+	}
+}
+
 func TestOnlyOurOwnCookieIsRead(t *testing.T) {
 	read := func(c *gin.Context) error {
 		c.String(http.StatusOK, "%s", web.SessionCookie(c).Reveal())
