@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/cedar-policy/cedar-go"
@@ -103,17 +104,22 @@ type Decision struct {
 	Deciding []string `json:"deciding"`
 	// Errors are why the answer is no though there may be a permit. A forbid that could not be evaluated must not open the door.
 	Errors []Problem `json:"errors,omitempty"`
+	// Inapplicable is why no policy was asked, "" if they were: the schema knows a type or the action not, or does not let them go together.
+	Inapplicable string `json:"inapplicable,omitempty"`
 }
 
 // Decide answers by the policies, the stored entities, and others that the request brings, which take the place of stored ones. It allows
-// only if the policies do and none of them failed; a missing attribute, a request beyond the bounds and a panic of the evaluator are a no
-// with a reason. It reads no clock and waits for nothing.
+// only if the schema lets the subject's type do the action to the resource's, the policies allow it and none of them failed; a missing
+// attribute, a request beyond the bounds and a panic of the evaluator are a no with a reason. It reads no clock and waits for nothing.
 func (e *Engine) Decide(r Request, others ...Entity) (d Decision) {
 	defer func() {
 		if p := recover(); p != nil {
 			d = refused("the evaluator gave up: %v", p)
 		}
 	}()
+	if why := e.inapplicable(r.Subject.UID, r.Action.UID, r.Resource.UID); why != "" {
+		return Decision{Deciding: []string{}, Inapplicable: why}
+	}
 	known, env, err := e.prepare(r, others)
 	if err != nil {
 		return refused("%v", err)
@@ -134,6 +140,53 @@ func (e *Engine) Decide(r Request, others ...Entity) (d Decision) {
 
 func refused(format string, args ...any) Decision {
 	return Decision{Deciding: []string{}, Errors: []Problem{{Message: fmt.Sprintf(format, args...)}}}
+}
+
+// inapplicable returns why the schema has no place for a request, "" if it has. Policies were checked against the schema and hold for its
+// requests alone: the evaluator would take a `permit (principal, action, resource)` to speak of everything that can be named.
+func (e *Engine) inapplicable(subject, action, resource UID) string {
+	known, ok := e.schema.Actions[action.cedar()]
+	if !ok {
+		return "the schema knows no action " + shown(action.ID)
+	}
+	for _, one := range []UID{subject, resource} {
+		if why := e.unknown(one); why != "" {
+			return why
+		}
+	}
+	switch {
+	case known.AppliesTo == nil:
+		return shown(action.ID) + " applies to nothing"
+	case !slices.Contains(known.AppliesTo.Principals, types.EntityType(subject.Type)):
+		return shown(action.ID) + " does not apply to a principal of type " + shown(subject.Type)
+	case !slices.Contains(known.AppliesTo.Resources, types.EntityType(resource.Type)):
+		return shown(action.ID) + " does not apply to a resource of type " + shown(resource.Type)
+	}
+	return ""
+}
+
+func (e *Engine) unknown(u UID) string {
+	if _, ok := e.schema.Entities[types.EntityType(u.Type)]; ok {
+		return ""
+	}
+	enum, ok := e.schema.Enums[types.EntityType(u.Type)]
+	switch {
+	case !ok:
+		return "the schema knows no type " + shown(u.Type)
+	case !slices.Contains(enum.Values, u.cedar()):
+		return "the schema knows no " + shown(u.Type) + " " + shown(u.ID)
+	}
+	return ""
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_:-]{0,99}$`)
+
+// shown is a name of a request within a sentence: in quotes where it could be taken for something else.
+func shown(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return fmt.Sprintf("%.100q", name)
 }
 
 // applicable are statements as the evaluator wants them.

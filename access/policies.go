@@ -146,6 +146,8 @@ func (n Answer) refusal(action Action, resource abac.Entity) error {
 	}
 	what := action.Name + " this " + strings.ToLower(resource.Type)
 	switch {
+	case n.Policies.Inapplicable != "":
+		return fault.New(fault.Forbidden, "policy_denied", "You may not %s: %s.", what, n.Policies.Inapplicable)
 	case len(n.Policies.Errors) > 0:
 		return fault.New(fault.Forbidden, "policy_denied", "You may not %s: a policy could not be evaluated (%s).", what, failing(n.Policies.Errors))
 	case len(n.Deciding) > 0:
@@ -193,6 +195,9 @@ func (g *Guard) record(ctx context.Context, a Actor, action Action, resource aba
 	problems := make([]string, len(n.Policies.Errors))
 	for i, p := range n.Policies.Errors {
 		problems[i] = p.Policy + ": " + p.Message
+	}
+	if n.Policies.Inapplicable != "" {
+		problems = append(problems, n.Policies.Inapplicable)
 	}
 	level := slog.LevelInfo
 	if len(problems) > 0 {

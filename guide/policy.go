@@ -188,6 +188,8 @@ func byPolicies(n access.Answer) string {
 	switch {
 	case !n.Governed:
 		return "No policy speaks of articles, so the roles decide alone."
+	case n.Policies.Inapplicable != "":
+		return outside(n.Policies.Inapplicable)
 	case len(n.Policies.Errors) > 0:
 		return "A policy could not be evaluated, and then the answer is no: " + n.Policies.Errors[0].Message + "."
 	case n.Policies.Allow:

@@ -205,6 +205,8 @@ func (r *run) rule(e *abac.Engine, set abac.Set) *ruling {
 		one := part{ID: s.ID, Effect: s.Effect, Description: s.Description, State: silent, Reason: "Does not apply: its scope or its conditions do not fit."}
 		message, broken := failed[s.ID]
 		switch {
+		case decision.Inapplicable != "":
+			one.Reason = "Was not asked."
 		case broken:
 			one.State, one.Reason = skipped, "Could not be evaluated: "+message+"."
 		case slices.Contains(decision.Deciding, s.ID):
@@ -250,6 +252,9 @@ func (r *run) permits(set abac.Set, e *abac.Engine, places map[string]place, fai
 
 // why says a decision in words.
 func why(d abac.Decision) string {
+	if d.Inapplicable != "" {
+		return outside(d.Inapplicable)
+	}
 	var failed []string
 	for _, p := range d.Errors {
 		if p.Policy == "" {
@@ -268,6 +273,11 @@ func why(d abac.Decision) string {
 		return "Refused by " + strings.Join(d.Deciding, ", ") + ". A forbid wins over every permit."
 	}
 	return "No permit applies, and what nobody permits is denied by default."
+}
+
+// outside says that no policy was asked.
+func outside(reason string) string {
+	return "No policy was asked: " + reason + ". What nobody permits is denied by default."
 }
 
 // who is a row of a grid: entities in which the subject is somebody else.

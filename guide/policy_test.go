@@ -118,6 +118,12 @@ func TestEachStatementSaysWhatItHadToDoWithIt(t *testing.T) {
 		{"a forbid wins", "mfa", func(*draft) {}, false, map[string]string{"second-factor": decides, "editors-transfer": outvoted, "all-see": silent}, "Refused by second-factor"},
 		{"a forbid that errs is no open door", "mfa", func(d *draft) { d.Context = "{}" }, false, map[string]string{"second-factor": skipped, "editors-transfer": outvoted}, "second-factor could not be evaluated"},
 		{"a missing attribute", "tenants", func(d *draft) { d.Principal = "User::cleo" }, false, map[string]string{"tenants-apart": skipped, "members-work": outvoted}, "tenants-apart could not be evaluated"},
+		{"a type the schema does not know", "rbac", func(d *draft) {
+			d.Policies, d.Principal = "permit (principal, action, resource);", `Spaceship::"1"`
+		}, false, map[string]string{"policies": silent}, "the schema knows no type Spaceship"},
+		{"an action that does not apply", "rbac", func(d *draft) {
+			d.Policies, d.Resource = "permit (principal, action, resource);", `User::"bob"`
+		}, false, map[string]string{"policies": silent}, "write does not apply to a resource of type User"},
 		{"statements without ids count", "rbac", func(d *draft) {
 			d.Policies = "permit (principal, action, resource); // a ; in a comment\nforbid (principal, action, resource) when { \"a;b\" == \"a;b\" };"
 		}, false, map[string]string{"policies.1": outvoted, "policies.2": decides}, "Refused by policies.2"},

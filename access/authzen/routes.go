@@ -96,7 +96,7 @@ func (d Deps) note(c *gin.Context, e *abac.Engine, q question, n abac.Decision) 
 	d.Observe("authzen", result)
 	web.Log(c).LogAttrs(c.Request.Context(), slog.LevelInfo, "decision", slog.String("application", e.App), slog.Int64("version", e.V), slog.String("caller", callerOf(c).name()),
 		slog.String("subject", q.Subject.Type+":"+q.Subject.ID), slog.String("action", q.Action.ID), slog.String("resource", q.Resource.Type+":"+q.Resource.ID),
-		slog.String("result", result), slog.Any("policies", n.Deciding), slog.Int("problems", len(n.Errors)))
+		slog.String("result", result), slog.Any("policies", n.Deciding), slog.Int("problems", len(n.Errors)), slog.String("inapplicable", n.Inapplicable))
 }
 
 // decisions is the permission that an API key, and its owner, must have to ask.

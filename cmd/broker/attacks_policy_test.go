@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"example.com/broker/abac"
 )
 
 // attacksOnPolicies is group K as far as policies and the decision API go; what roles do stands with the roles.
@@ -23,6 +26,35 @@ func attacksOnPolicies() []attack {
 			} {
 				if r := p.ask("evaluation", body); r.StatusCode != http.StatusOK || r.json["decision"] != false {
 					t.Errorf("%s: %d %.200s", what, r.StatusCode, r.raw)
+				}
+			}
+		}},
+		{ID: "K07", Rule: "a policy that permits everything permits nothing that the schema does not know", Kind: "T", Run: func(t *testing.T, w *world) {
+			p := w.appliedText("wide", map[string]string{
+				abac.SchemaFile:   `entity User; entity Doc; action "read" appliesTo { principal: User, resource: Doc };`,
+				abac.EntitiesFile: `[{"uid":{"type":"User","id":"1"},"attrs":{},"parents":[]},{"uid":{"type":"Doc","id":"1"},"attrs":{},"parents":[]}]`,
+				"all.cedar":       `permit (principal, action, resource);`,
+			}).pep("wide")
+			for _, row := range []struct {
+				subject, action, resource string
+				allow                     bool
+			}{
+				{"User", "read", "Doc", true},
+				{"Spaceship", "read", "Doc", false},
+				{"User", "read", "X", false},
+				{"Doc", "read", "User", false},
+				{"user", "read", "Doc", false},
+				{`User\n`, "read", "Doc", false},
+				{"User", "fly", "Doc", false},
+				{"User", "READ", "Doc", false},
+			} {
+				subject, action, resource := `"subject":{"type":"`+row.subject+`","id":"1"}`, `"action":{"name":"`+row.action+`"}`, `"resource":{"type":"`+row.resource+`","id":"1"}`
+				question := `{` + subject + `,` + action + `,` + resource + `}`
+				same(t, p.ask("evaluation", question), question, fmt.Sprintf(`{"decision":%v}`, row.allow))
+				for _, what := range []string{"subject", "resource", "action"} {
+					if found := p.ask("search/"+what, question).results(t); len(found) > 0 != (row.allow || what == "action" && row.subject+row.resource == "UserDoc") {
+						t.Errorf("search/%s %s: %v", what, question, found)
+					}
 				}
 			}
 		}},

@@ -32,19 +32,37 @@ func (w *world) applied(apps ...string) *world {
 		if err != nil {
 			w.Fatal(err)
 		}
-		if s, ok := w.operator.(*server); ok {
-			s.cli(w, "", nil, "policy", "apply", dir)
-			continue
-		}
-		set, err := abac.Read(os.DirFS(dir), ".", app)
-		if err != nil {
-			w.Fatal(err)
-		}
-		if _, err := applyPolicies(w.Context(), w.program, set); err != nil {
+		w.applyDir(dir, app)
+	}
+	return w
+}
+
+// appliedText stores an application that is given as texts by the names of their files.
+func (w *world) appliedText(app string, files map[string]string) *world {
+	w.Helper()
+	dir := w.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			w.Fatal(err)
 		}
 	}
+	w.applyDir(dir, app)
 	return w
+}
+
+func (w *world) applyDir(dir, app string) {
+	w.Helper()
+	if s, ok := w.operator.(*server); ok {
+		s.cli(w, "", nil, "policy", "apply", dir, "--app", app)
+		return
+	}
+	set, err := abac.Read(os.DirFS(dir), ".", app)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, err := applyPolicies(w.Context(), w.program, set); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // pep is a program that asks for decisions.
