@@ -1,5 +1,5 @@
 // Package strictjson decodes JSON that a stranger wrote into values of ours. It refuses what parsers disagree about (duplicate members,
-// members that differ only in case, broken UTF-8) and what costs more than it says (depth, members beyond count), before encoding/json
+// members that differ only in case, broken UTF-8, halves of surrogate pairs, null for a whole document) and what costs more than it says (depth, members beyond count), before encoding/json
 // builds anything of it. Package verify has a scanner of its own, for tokens, which allocates less and knows less.
 package strictjson
 
@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -22,26 +24,26 @@ const (
 )
 
 // Decode reads exactly one JSON value into v, a pointer. Members that v does not have are refused, and so are those that v has in another
-// case. The text of the error says what is wrong and never repeats a value; the caller bounds len(data).
+// case. null is no document: encoding/json would leave v as it is, and an empty v is taken for a wish to empty something. The text of the
+// error says what is wrong and never repeats a value; the caller bounds len(data).
 func Decode(data []byte, v any) error {
-	if !utf8.Valid(data) {
-		return errors.New("it is not UTF-8 text")
-	}
-	w := walker{d: json.NewDecoder(bytes.NewReader(data))}
-	w.d.UseNumber()
 	t := reflect.TypeOf(v)
 	if t == nil || t.Kind() != reflect.Pointer {
 		return fmt.Errorf("strictjson: decode into %T, want a pointer", v)
 	}
-	if err := w.value(t.Elem(), 0); err != nil {
+	w := walker{}
+	if _, err := w.document(data, t.Elem()); err != nil {
 		return err
-	}
-	if _, err := w.d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more follows the value")
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	return describe(d.Decode(v))
+}
+
+// Value reads exactly one JSON value whose members may have any names, by the same rules and in one pass. Numbers are json.Number.
+func Value(data []byte) (any, error) {
+	w := walker{keep: true}
+	return w.document(data, nil)
 }
 
 // describe takes values out of the errors of encoding/json.
@@ -74,10 +76,67 @@ func kindOf(t reflect.Type) string {
 	}
 }
 
-// walker passes a JSON text once, token by token, so that its memory is bounded by MaxMembers and MaxDepth.
+// walker passes a JSON text once, token by token, so that its memory is bounded by MaxMembers and MaxDepth, and by the text where it keeps
+// what it reads.
 type walker struct {
 	d       *json.Decoder
+	keep    bool
 	members int
+}
+
+func (w *walker) document(data []byte, t reflect.Type) (any, error) {
+	if !utf8.Valid(data) {
+		return nil, errors.New("it is not UTF-8 text")
+	}
+	if halfPair(data) {
+		return nil, errors.New("it is not UTF-8 text: it holds half of a surrogate pair")
+	}
+	w.d = json.NewDecoder(bytes.NewReader(data))
+	w.d.UseNumber()
+	v, err := w.value(t, 0)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, errors.New("it must not be null")
+	}
+	if _, err := w.d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more follows the value")
+	}
+	return v, nil
+}
+
+// halfPair reports whether an escape stands for half of a character beyond U+FFFF without the other half (RFC 8259 §8.2), for which
+// encoding/json puts U+FFFD: several names would be read as one. A backslash outside of a text is no JSON.
+func halfPair(data []byte) bool {
+	for i := bytes.IndexByte(data, '\\'); i >= 0 && i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		first, ok := unit(data[i:])
+		if !ok {
+			i++ // what it escapes, itself perhaps
+			continue
+		}
+		if i += 5; !utf16.IsSurrogate(first) {
+			continue
+		}
+		second, _ := unit(data[i+1:])
+		if utf16.DecodeRune(first, second) == utf8.RuneError {
+			return true
+		}
+		i += 6
+	}
+	return false
+}
+
+// unit reads \uXXXX.
+func unit(data []byte) (rune, bool) {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(data[2:6]), 16, 16)
+	return rune(n), err == nil
 }
 
 // token returns the next token; a text that ends or breaks off is one error.
@@ -89,65 +148,79 @@ func (w *walker) token() (json.Token, error) {
 	return t, nil
 }
 
-// value passes one value that is to become a t, nil where any names will do; depth counts the objects and arrays around it.
-func (w *walker) value(t reflect.Type, depth int) error {
+// value passes one value that is to become a t, nil where any names will do; depth counts the objects and arrays around it. It returns nil for
+// null alone; arrays are empty unless they are to be kept.
+func (w *walker) value(t reflect.Type, depth int) (v any, err error) {
 	token, err := w.token()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	open, ok := token.(json.Delim)
 	if !ok {
-		return nil
+		return token, nil
 	}
 	if depth == MaxDepth {
-		return fmt.Errorf("it nests deeper than %d", MaxDepth)
+		return nil, fmt.Errorf("it nests deeper than %d", MaxDepth)
 	}
 	t = plain(t)
 	switch open {
 	case '{':
-		err = w.object(t, depth+1)
+		v, err = w.object(t, depth+1)
 	default: // the decoder gives no closing bracket where a value has to be
-		for w.d.More() && err == nil {
-			err = w.value(element(t), depth+1)
-		}
+		v, err = w.array(t, depth+1)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = w.token() // the closing bracket
-	return err
+	return v, err
 }
 
-func (w *walker) object(t reflect.Type, depth int) error {
+func (w *walker) array(t reflect.Type, depth int) (any, error) {
+	list := []any{}
+	for w.d.More() {
+		v, err := w.value(element(t), depth)
+		if err != nil {
+			return nil, err
+		}
+		if w.keep {
+			list = append(list, v)
+		}
+	}
+	return list, nil
+}
+
+func (w *walker) object(t reflect.Type, depth int) (any, error) {
 	fields := fieldsOf(t)
-	seen := map[string]bool{}
+	seen := map[string]any{}
 	for w.d.More() {
 		token, err := w.token()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		name, ok := token.(string)
 		if !ok {
-			return errors.New("it is not valid JSON")
+			return nil, errors.New("it is not valid JSON")
 		}
 		if w.members++; w.members > MaxMembers {
-			return fmt.Errorf("it has more than %d members", MaxMembers)
+			return nil, fmt.Errorf("it has more than %d members", MaxMembers)
 		}
-		if seen[name] {
-			return fmt.Errorf("the member %.40q appears twice", name)
+		if _, twice := seen[name]; twice {
+			return nil, fmt.Errorf("the member %.40q appears twice", name)
 		}
-		seen[name] = true
 		inner := element(t)
 		if fields != nil {
 			if inner, ok = fields[name]; !ok {
-				return unknown(name, fields)
+				return nil, unknown(name, fields)
 			}
 		}
-		if err := w.value(inner, depth); err != nil {
-			return err
+		v, err := w.value(inner, depth)
+		if err != nil {
+			return nil, err
 		}
+		seen[name] = v
 	}
-	return nil
+	return seen, nil
 }
 
 func unknown(name string, fields map[string]reflect.Type) error {

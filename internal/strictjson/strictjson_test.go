@@ -3,6 +3,7 @@ package strictjson_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -58,6 +59,19 @@ func TestDecode(t *testing.T) {
 		{"nesting up to the bound", `{"any":` + deep(strictjson.MaxDepth-1) + `}`, ""},
 		{"members up to the bound", `{"any":` + many(strictjson.MaxMembers-1) + `}`, ""},
 
+		{"a surrogate pair", `{"name":"\ud83d\ude00 \\ud800 \u00e9\\\\"}`, ""},
+		{"an escaped backslash before what looks like an escape", `{"name":"\\ud800"}`, ""},
+
+		{"half a surrogate pair, the first", `{"name":"\ud800"}`, "surrogate"},
+		{"half a surrogate pair, the second", `{"name":"\udc00"}`, "surrogate"},
+		{"a surrogate pair the wrong way round", `{"name":"\udc00\ud800"}`, "surrogate"},
+		{"two first halves", `{"name":"\ud800\uD800\udc00"}`, "surrogate"},
+		{"half a surrogate pair before another escape", `{"name":"\ud800\n"}`, "surrogate"},
+		{"half a surrogate pair after a backslash", `{"name":"\\\ud800"}`, "surrogate"},
+		{"half a surrogate pair in a name", `{"any":{"\uDBFF":1}}`, "surrogate"},
+		{"an escape that breaks off", `{"name":"\ud8`, "not valid JSON"},
+		{"null for the whole", ` null `, "must not be null"},
+		{"null and more", `null null`, "must not be null"},
 		{"a member twice", `{"name":"a","name":"b"}`, `"name" appears twice`},
 		{"a member twice, once escaped", `{"name":"a","n\u0061me":"b"}`, `"name" appears twice`},
 		{"a member twice further down", `{"lines":[{"sku":"a"},{"sku":"a","sku":"b"}]}`, `"sku" appears twice`},
@@ -103,6 +117,11 @@ func TestDecode(t *testing.T) {
 			err := strictjson.Decode([]byte(row.in), &v)
 			if (err == nil) != (row.wrong == "") || (err != nil && !strings.Contains(err.Error(), row.wrong)) {
 				t.Fatalf("Decode = %v, want an error with %q", err, row.wrong)
+			}
+			// What says nothing of names and types of members holds for Value too.
+			if _, free := strictjson.Value([]byte(row.in)); !strings.Contains(row.wrong, "known") && !strings.Contains(row.wrong, "expected") &&
+				!strings.Contains(row.wrong, "must be") && fmt.Sprint(free) != fmt.Sprint(err) {
+				t.Errorf("Value = %v, Decode = %v", free, err)
 			}
 		})
 	}
@@ -169,11 +188,22 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var got any
-		if strictjson.Decode(in, &got) != nil {
+		err := strictjson.Decode(in, &got)
+		kept, free := strictjson.Value(in)
+		if (err == nil) != (free == nil) && !strings.Contains(err.Error(), "must be a number") { // Value keeps numbers as they are written
+			t.Fatalf("%q: Decode = %v, Value = %v", in, err, free)
+		}
+		if err != nil {
 			return
 		}
+		var same any
+		d := json.NewDecoder(bytes.NewReader(in))
+		d.UseNumber()
+		if err := d.Decode(&same); err != nil || !reflect.DeepEqual(same, kept) {
+			t.Errorf("%q was kept as %v, want %v (%v)", in, kept, same, err)
+		}
 		var want any
-		if err := json.Unmarshal(in, &want); err != nil {
+		if err = json.Unmarshal(in, &want); err != nil {
 			t.Fatalf("accepted %q, which is not JSON: %v", in, err)
 		}
 		// Not by cmp, whose time doubles with each array around another.
