@@ -296,7 +296,7 @@ func (s *Grants) Rotate(ctx context.Context, r RotateRequest) (Grant, string, er
 		return Grant{}, "", err
 	}
 	if s.over(g) {
-		return Grant{}, "", badRefresh()
+		return Grant{}, "", s.refuseOver(ctx, g)
 	}
 	return g, next.String(), nil
 }
@@ -424,6 +424,17 @@ func (g Grant) ended(now time.Time) bool { return !now.Before(g.IdleUntil) || !n
 
 // over reports whether the change stream ended the grant, which it tells before the row does.
 func (s *Grants) over(g Grant) bool { return s.o.Revocations.GrantRevoked(g.ID) || s.takenBack(g) }
+
+// refuseOver refuses a grant that the stream ended and the row did not yet: whoever was to write the row may have died before. The entry
+// lapses, so the row is written now.
+func (s *Grants) refuseOver(ctx context.Context, g Grant) error {
+	if s.o.Revocations.GrantRevoked(g.ID) {
+		if err := s.bury(ctx, g.ID); err != nil {
+			return err
+		}
+	}
+	return badRefresh()
+}
 
 // takenBack reports whether what the grant rests on was ended: its session by an explicit sign-out, all of the user's or of the client's.
 func (s *Grants) takenBack(g Grant) bool {

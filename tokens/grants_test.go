@@ -603,6 +603,20 @@ func TestWhatTheStreamEndsNoRowRevives(t *testing.T) {
 	}
 }
 
+// Who kills a grant may die between the entry and the row, and the entry lapses.
+func TestAGrantThatTheStreamEndedIsDeadInItsRowOnceItIsUsed(t *testing.T) {
+	i := install(t)
+	r, elsewhere := i.replica(t), i.replica(t)
+	g, token := r.family(t, r.offline())
+	must(t, elsewhere.follower.Append(t.Context(), changes.Entry{Kind: changes.RevokedGrant, Key: g.ID, Until: r.now().Add(time.Minute)}))
+	r.poll(t)
+	_, _, err := r.rotate(token)
+	wantCode(t, "refresh", oauth.ErrInvalidGrant, err)
+	if row, err := r.store.GetGrant(t.Context(), g.ID); err != nil || row.Dead.IsZero() {
+		t.Error("the row is alive: the family goes on once the entry has lapsed")
+	}
+}
+
 func TestStaleRevocationsSpendNothing(t *testing.T) {
 	r := solo(t)
 	code := r.mint(t, r.online())
