@@ -109,8 +109,12 @@ func accountOf(u users.User) *pages.Account {
 
 // post checks a name and a password: from the page's form, or as JSON from a first-party front end on our own origin.
 func (e *endpoints) post(c *gin.Context) error {
-	if strings.HasPrefix(c.ContentType(), "application/json") {
+	switch web.MediaType(c) {
+	case "application/json":
 		return e.postJSON(c)
+	case web.FormType:
+	default:
+		return web.Unsupported(c, "application/json or "+web.FormType)
 	}
 	form, t, app, err := e.begin(c, web.Form)
 	if err != nil {
@@ -141,14 +145,11 @@ func (e *endpoints) post(c *gin.Context) error {
 }
 
 func (e *endpoints) postJSON(c *gin.Context) error {
-	var in struct {
-		Username string `json:"username"`
-		Password string `json:"password"`
-	}
-	if err := web.JSON(c, &in); err != nil {
+	in, err := web.FormJSON(c, "username", "password")
+	if err != nil {
 		return err
 	}
-	u, err := e.authenticate(c, nil, in.Username, secret.Value(in.Password))
+	u, err := e.authenticate(c, nil, in.Get("username"), secret.Value(in.Get("password")))
 	if err != nil {
 		return err
 	}

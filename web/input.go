@@ -1,7 +1,9 @@
 package web
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"mime"
@@ -18,11 +20,13 @@ import (
 	"example.com/broker/oauth"
 )
 
+// FormType is the media type of forms.
+const FormType = "application/x-www-form-urlencoded"
+
 // Form reads an application/x-www-form-urlencoded body. It returns an invalid_request *oauth.Error for another media type, a body
 // that does not decode, and a parameter given twice (RFC 6749 §3.2). Parameters in the address are not read.
 func Form(c *gin.Context) (url.Values, error) {
-	kind, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
+	if MediaType(c) != FormType {
 		return nil, oauth.Errorf(oauth.ErrInvalidRequest, "Content-Type is %.100q, expected application/x-www-form-urlencoded", c.GetHeader("Content-Type"))
 	}
 	body, err := io.ReadAll(c.Request.Body)
@@ -73,18 +77,74 @@ func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, 
 // JSON decodes a JSON body into v, a pointer, as strictly as strictjson does: fault.Unsupported "media_type" for another media type,
 // fault.Invalid "request_invalid" for a body that is not exactly one value of v's shape.
 func JSON(c *gin.Context, v any) error {
-	kind, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
-	if err != nil || kind != "application/json" {
-		return fault.New(fault.Unsupported, "media_type", "Content-Type is %.100q, expected application/json.", c.GetHeader("Content-Type"))
+	body, err := jsonBody(c)
+	if err != nil {
+		return err
+	}
+	if err := strictjson.Decode(body, v); err != nil {
+		return notExpected(err)
+	}
+	return nil
+}
+
+// FormJSON reads a JSON object as Form reads a form: the members with the given names, which must be strings. Others are ignored, as RFC
+// 6749 §3.2 has it for parameters, but for a name in another case, which not all parsers tell apart. Errors are those of JSON.
+func FormJSON(c *gin.Context, names ...string) (url.Values, error) {
+	body, err := jsonBody(c)
+	if err != nil {
+		return nil, err
+	}
+	var members map[string]json.RawMessage
+	if err := strictjson.Decode(body, &members); err != nil {
+		return nil, notExpected(err)
+	}
+	out := url.Values{}
+	for _, given := range slices.Sorted(maps.Keys(members)) {
+		i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, given) })
+		if i < 0 {
+			continue
+		}
+		if given != names[i] {
+			return nil, notExpected(fmt.Errorf("the member %.40q is not known, expected %q", given, names[i]))
+		}
+		var text *string
+		if err := json.Unmarshal(members[given], &text); err != nil {
+			return nil, notExpected(fmt.Errorf("member %s must be a string", given))
+		}
+		if text != nil {
+			out.Set(given, *text)
+		}
+	}
+	return out, nil
+}
+
+func jsonBody(c *gin.Context) ([]byte, error) {
+	if MediaType(c) != "application/json" {
+		return nil, Unsupported(c, "application/json")
 	}
 	body, err := io.ReadAll(c.Request.Body)
 	if err != nil {
-		return readError(err)
+		return nil, readError(err)
 	}
-	if err := strictjson.Decode(body, v); err != nil {
-		return fault.New(fault.Invalid, "request_invalid", "The body is not the JSON expected here: %s.", err)
+	return body, nil
+}
+
+func notExpected(err error) error {
+	return fault.New(fault.Invalid, "request_invalid", "The body is not the JSON expected here: %s.", err)
+}
+
+// MediaType returns the media type of the body in lower case, without parameters; "" for none, and for one that does not parse.
+func MediaType(c *gin.Context) string {
+	kind, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
+	if err != nil {
+		return ""
 	}
-	return nil
+	return kind
+}
+
+// Unsupported is the fault.Unsupported "media_type" of a body that is none of the kinds expected.
+func Unsupported(c *gin.Context, expected string) error {
+	return fault.New(fault.Unsupported, "media_type", "Content-Type is %.100q, expected %s.", c.GetHeader("Content-Type"), expected)
 }
 
 func readError(err error) error {

@@ -154,3 +154,48 @@ func TestJSON(t *testing.T) {
 		})
 	}
 }
+
+// TestFormJSON: what RFC 6749 §3.2 says of parameters holds for members, and whatever parsers disagree about is refused all the same.
+func TestFormJSON(t *testing.T) {
+	s := serve(t, "https://b.example", []web.Route{{Method: "POST", Path: "/login", Lane: web.API, Handle: func(c *gin.Context) error {
+		form, err := web.FormJSON(c, "username", "password")
+		if err != nil {
+			return err
+		}
+		c.String(http.StatusOK, "%s", form.Encode())
+		return nil
+	}}})
+	for _, row := range []struct {
+		rule, kind, in string
+		status         int
+		want           string // the form, or the code
+	}{
+		{"what is asked for", "application/json", `{"username":"a","password":"b"}`, 200, "password=b&username=a"},
+		{"a charset", "Application/JSON; charset=utf-8", `{"username":"a"}`, 200, "username=a"},
+		{"unknown members of any kind are ignored", "application/json", `{"username":"a","remember":true,"x":{"username":["b"]},"n":1e999999}`, 200, "username=a"},
+		{"null is as good as absent", "application/json", `{"username":null,"password":"b"}`, 200, "password=b"},
+		{"null alone", "application/json", `null`, 200, ""},
+		{"one that is no string", "application/json", `{"username":1}`, 400, "request_invalid"},
+		{"one that is a list", "application/json", `{"username":["a"]}`, 400, "request_invalid"},
+		{"the name in another case", "application/json", `{"Username":"a"}`, 400, "request_invalid"},
+		{"the name in two cases", "application/json", `{"username":"a","USERNAME":"b"}`, 400, "request_invalid"},
+		{"a member twice", "application/json", `{"username":"a","username":"b"}`, 400, "request_invalid"},
+		{"an unknown member twice", "application/json", `{"x":1,"x":2}`, 400, "request_invalid"},
+		{"depth", "application/json", `{"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, 400, "request_invalid"},
+		{"a list", "application/json", `[]`, 400, "request_invalid"},
+		{"two documents", "application/json", `{}{}`, 400, "request_invalid"},
+		{"nothing", "application/json", ``, 400, "request_invalid"},
+		{"bytes that are no text", "application/json", "{\"username\":\"\xff\"}", 400, "request_invalid"},
+		{"text, which a page of another site can send", "text/plain", `{"username":"a"}`, 415, "media_type"},
+		{"no media type", "", `{}`, 415, "media_type"},
+	} {
+		var h []header
+		if row.kind != "" {
+			h = append(h, header{"Content-Type", row.kind})
+		}
+		a := s.ask(t, "POST", "/login", row.in, h...).want(t, row.status)
+		if got := a.body; row.status == 200 && got != row.want || row.status != 200 && a.members(t)["code"] != row.want {
+			t.Errorf("%s: %s, want %q", row.rule, got, row.want)
+		}
+	}
+}

@@ -116,25 +116,17 @@ func (e *endpoint) targets(form url.Values) []string {
 
 // refreshJSON is grant_type=refresh_token for callers that speak JSON.
 func (e *endpoint) refreshJSON(c *gin.Context) error {
-	var in struct {
-		RefreshToken string `json:"refresh_token"`
-		ClientID     string `json:"client_id"`
-		ClientSecret string `json:"client_secret"`
-		Scope        string `json:"scope"`
-		Resource     string `json:"resource"`
-	}
-	if err := web.JSON(c, &in); err != nil {
+	form, err := web.FormJSON(c, "refresh_token", "client_id", "client_secret", "scope", "resource")
+	if err != nil {
 		return err
 	}
-	form := url.Values{"grant_type": {oauth.GrantRefreshToken}}
-	for name, value := range map[string]string{
-		"refresh_token": in.RefreshToken, "client_id": in.ClientID, "client_secret": in.ClientSecret, "scope": in.Scope, "resource": in.Resource,
-	} {
-		if value != "" {
-			form.Set(name, value)
+	for name, values := range form {
+		if values[0] == "" {
+			form.Del(name)
 		}
 	}
-	if in.ClientID == "" && c.GetHeader("Authorization") == "" && e.DefaultClient != "" {
+	form.Set("grant_type", oauth.GrantRefreshToken)
+	if !form.Has("client_id") && c.GetHeader("Authorization") == "" && e.DefaultClient != "" {
 		form.Set("client_id", e.DefaultClient)
 	}
 	return e.answer(c, form)
