@@ -150,7 +150,7 @@ func (s *APIs) ByResource(resource string) (API, bool) {
 	return s.Get(resource)
 }
 
-// Put adds an API (add), or replaces the one of that id. want is the version that the caller has seen, 0 for any. What its tokens may be
+// Put adds an API (add), or replaces the one of that id. want is the version that the caller has seen, changes.Unstored for none, 0 for any. What its tokens may be
 // changes with the next one that is issued.
 //
 // fault.Invalid "api_invalid" lists what is wrong; fault.Conflict "api_exists" or "api_readonly" for one of the configuration,

@@ -41,19 +41,32 @@ type Service struct {
 	fixed map[string]Client
 
 	mu     sync.RWMutex
-	cached map[string]Client
+	cached map[string]copied
 	// versions are the highest ones heard of; a cached client below it is read again.
 	versions map[string]int64
 	origins  atomic.Pointer[originSet]
+	// changed counts what may have altered the origins; collecting is held by the one who reads them all.
+	changed    atomic.Int64
+	collecting sync.Mutex
 }
 
+// copied is a client as it was read. looked is when a newer one, which was heard of, was last looked for in vain.
+type copied struct {
+	Client
+	looked time.Time
+}
+
+// originSet is what was collected when changed was at.
 type originSet struct {
 	all  map[string]bool
 	read time.Time
+	at   int64
 }
 
 const (
-	cacheSize   = 10_000
+	cacheSize = 10_000
+	// lookEvery bounds the reads for a row that is announced and not there: whoever announced it may never write it.
+	lookEvery   = 200 * time.Millisecond
 	originsFor  = time.Minute
 	secretBytes = 32
 )
@@ -63,7 +76,7 @@ func NewService(o Options) *Service {
 	if o.SecretGrace == 0 {
 		o.SecretGrace = 24 * time.Hour
 	}
-	s := &Service{o: o, fixed: map[string]Client{}, cached: map[string]Client{}, versions: map[string]int64{}}
+	s := &Service{o: o, fixed: map[string]Client{}, cached: map[string]copied{}, versions: map[string]int64{}}
 	for _, c := range o.Fixed {
 		s.fixed[c.ID] = c
 	}
@@ -95,25 +108,45 @@ func (s *Service) Get(ctx context.Context, id string) (Client, error) {
 	}
 	s.mu.RLock()
 	c, ok := s.cached[id]
-	fresh := ok && c.V >= s.versions[id]
+	fresh := ok && (c.V >= s.versions[id] || s.o.Now().Sub(c.looked).Abs() < lookEvery)
 	s.mu.RUnlock()
 	if fresh {
-		return c, nil
+		return c.Client, nil
 	}
-	c, err := s.o.Store.GetClient(ctx, id)
+	read, err := s.o.Store.GetClient(ctx, id)
 	if err != nil {
 		if fault.Is(err, fault.NotFound) {
+			s.drop(id)
 			return Client{}, unknown(id)
 		}
 		return Client{}, err
 	}
+	s.keep(read)
+	return read, nil
+}
+
+// keep caches a client that was read or written.
+func (s *Service) keep(c Client) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cached[c.ID].V > c.V {
+		return // somebody else was faster
+	}
 	if len(s.cached) >= cacheSize {
 		clear(s.cached) // it refills from use; a bound matters more than the hit rate here
 	}
-	s.cached[id] = c
-	s.mu.Unlock()
-	return c, nil
+	k := copied{Client: c}
+	if c.V < s.versions[c.ID] {
+		k.looked = s.o.Now()
+	}
+	s.cached[c.ID] = k
+}
+
+// drop takes a deleted client out of the cache.
+func (s *Service) drop(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.cached, id)
 }
 
 func readonly(id string) error {
@@ -137,7 +170,7 @@ func (s *Service) Heard(id string, version int64) {
 	s.mu.Lock()
 	s.versions[id] = max(s.versions[id], version)
 	s.mu.Unlock()
-	s.origins.Store(nil)
+	s.changed.Add(1)
 }
 
 // Enabled is Get for a client that may be used: a disabled one is fault.Forbidden "client_disabled".
@@ -215,27 +248,42 @@ func (s *Service) OriginsOf(c Client) []string {
 }
 
 // AllowedOrigin reports whether any enabled client has the origin; false if the store cannot be asked. A warm call does not read the
-// store. The answer may be a minute old for clients changed elsewhere.
+// store, and of many cold ones one does. The answer may be a minute old for clients changed elsewhere.
 func (s *Service) AllowedOrigin(ctx context.Context, origin string) bool {
-	now := s.o.Now()
 	set := s.origins.Load()
-	if set == nil || now.Sub(set.read) > originsFor {
-		set = &originSet{all: map[string]bool{}, read: now}
-		all, err := s.All(ctx)
-		if err != nil {
-			return false
-		}
-		for _, c := range all {
-			if c.Disabled {
-				continue
+	if !s.current(set) {
+		s.collecting.Lock()
+		defer s.collecting.Unlock()
+		if set = s.origins.Load(); !s.current(set) {
+			var err error
+			if set, err = s.collect(ctx); err != nil {
+				return false
 			}
-			for _, o := range s.OriginsOf(c) {
-				set.all[o] = true
-			}
+			s.origins.Store(set)
 		}
-		s.origins.Store(set)
 	}
 	return set.all[origin]
+}
+
+func (s *Service) current(set *originSet) bool {
+	return set != nil && set.at == s.changed.Load() && s.o.Now().Sub(set.read) <= originsFor
+}
+
+func (s *Service) collect(ctx context.Context) (*originSet, error) {
+	set := &originSet{all: map[string]bool{}, read: s.o.Now(), at: s.changed.Load()}
+	all, err := s.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range all {
+		if c.Disabled {
+			continue
+		}
+		for _, o := range s.OriginsOf(c) {
+			set.all[o] = true
+		}
+	}
+	return set, nil
 }
 
 // All returns every client, those of the configuration first.
@@ -377,6 +425,9 @@ func (s *Service) Change(ctx context.Context, id string, edit func(*Client) erro
 			continue
 		}
 		c.V++
+		if err == nil {
+			s.keep(c)
+		}
 		return c, err
 	}
 	return Client{}, changes.Contended()
@@ -400,7 +451,7 @@ func (s *Service) write(ctx context.Context, id string, version int64, over bool
 	if err := row(); err != nil {
 		return err
 	}
-	s.origins.Store(nil) // they may have been collected between the announcement and the row
+	s.changed.Add(1) // the origins may have been collected between the announcement and the row
 	return end()
 }
 
@@ -426,7 +477,13 @@ func (s *Service) Delete(ctx context.Context, id string, want int64) error {
 		if err := c.Seen(want); err != nil {
 			return err
 		}
-		err = s.write(ctx, id, c.V+1, true, func() error { return s.o.Store.DeleteClient(ctx, id, c.V) })
+		err = s.write(ctx, id, c.V+1, true, func() error {
+			err := s.o.Store.DeleteClient(ctx, id, c.V)
+			if err == nil {
+				s.drop(id)
+			}
+			return err
+		})
 		if !fault.Is(err, fault.Conflict) {
 			return err
 		}
