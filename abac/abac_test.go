@@ -206,6 +206,72 @@ func TestARequestOverridesWhatIsStoredMemberByMember(t *testing.T) {
 	}
 }
 
+// null, and what Cedar cannot hold, is missing also where something is stored.
+func TestARequestTakesAStoredAttributeAway(t *testing.T) {
+	e := compiled(t, abac.Set{
+		Schema:   `entity User; entity Doc { lock?: String, size?: Long }; action "read" appliesTo { principal: User, resource: Doc };`,
+		Policies: []abac.Policy{{ID: "p", Text: `permit (principal, action, resource) unless { resource has lock || resource has size };`}},
+		Entities: `[{"uid":{"type":"Doc","id":"1"},"parents":[],"attrs":{"lock":"x","size":1}}]`,
+	})
+	for _, row := range []struct {
+		rule  string
+		attrs map[string]any
+		allow bool
+	}{
+		{"nothing is said", nil, false},
+		{"null for one", map[string]any{"lock": nil}, false},
+		{"null for both", map[string]any{"lock": nil, "size": nil}, true},
+		{"a number that cannot be held", map[string]any{"lock": nil, "size": json.Number("1e30")}, true},
+		{"null for another", map[string]any{"other": nil}, false},
+	} {
+		d := e.Decide(abac.Request{Subject: user("ann"), Action: abac.ActionNamed("read"), Resource: abac.Entity{UID: abac.UID{Type: "Doc", ID: "1"}, Attrs: row.attrs}})
+		if d.Allow != row.allow || len(d.Errors) > 0 {
+			t.Errorf("%s: %+v", row.rule, d)
+		}
+	}
+	if d := e.Decide(abac.Request{Subject: user("ann"), Action: abac.ActionNamed("read"), Resource: abac.Entity{UID: abac.UID{Type: "Doc", ID: "1"}}}); d.Allow {
+		t.Error("a request changed what is stored")
+	}
+}
+
+// JSON has one kind of number: the schema says which of Cedar's it is.
+func TestNumbersAreWhatTheSchemaSays(t *testing.T) {
+	e := compiled(t, abac.Set{
+		Schema: `entity User; entity Doc { size?: Long, price?: decimal, sizes?: Set<Long>, part?: { size: Long } };
+			action "read" appliesTo { principal: User, resource: Doc, context: { size?: Long, price?: decimal } };`,
+		Policies: []abac.Policy{{ID: "p", Text: `permit (principal, action, resource) when {
+			(resource has size && resource.size == 2) || (resource has price && resource.price == decimal("2.0")) ||
+			(resource has sizes && resource.sizes.containsAll([2, 3])) || (resource has part && resource.part.size == 2) ||
+			(context has size && context.size == 2) || (context has price && context.price == decimal("2.5")) };`}},
+	})
+	ask := func(attrs, context map[string]any) bool {
+		return e.Decide(abac.Request{
+			Subject: user("ann"), Action: abac.ActionNamed("read"), Resource: abac.Entity{UID: abac.UID{Type: "Doc", ID: "1"}, Attrs: attrs}, Context: context,
+		}).Allow
+	}
+	for text, two := range map[json.Number]bool{"2": true, "2.0": true, "2.00000": true, "0.2e1": true, "200e-2": true, "2.5": false, "-2.0": false, "0.0": false, "2e1": false, "1e400": false} {
+		for name, got := range map[string]bool{
+			"a Long": ask(map[string]any{"size": text}, nil), "a decimal": ask(map[string]any{"price": text}, nil), "a Long in a record": ask(map[string]any{"part": map[string]any{"size": text}}, nil),
+			"Longs in a set": ask(map[string]any{"sizes": []any{json.Number("3.0"), text}}, nil), "a Long in the context": ask(nil, map[string]any{"size": text}),
+		} {
+			if got != two {
+				t.Errorf("%s as %s: %v", text, name, got)
+			}
+		}
+		if got := ask(nil, map[string]any{"price": text}); got != (text == "2.5") {
+			t.Errorf("%s as a decimal in the context: %v", text, got)
+		}
+	}
+	if !ask(map[string]any{"size": 2.0}, nil) || !ask(map[string]any{"price": 2.0}, nil) || ask(map[string]any{"size": 2.5}, nil) {
+		t.Error("a float64 is a number like any other")
+	}
+	for text, want := range map[json.Number]bool{"1.0": true, "0.0001": true, "0.00001": false, "9223372036854775807": true, "9223372036854775808": false, "1e999999": false} {
+		if abac.Holds(text) != want {
+			t.Errorf("Holds(%s) = %v", text, !want)
+		}
+	}
+}
+
 func TestWhatIsRefusedOnSave(t *testing.T) {
 	base := abac.Defaults()[abac.Broker]
 	policy := func(text string) abac.Set {

@@ -82,7 +82,7 @@ func (e *Engine) index() {
 }
 
 // Request asks whether a subject may do something to a resource. The attributes of subject, action and resource override those of the
-// stored entity of the same name, member by member; parents add to the stored ones.
+// stored entity of the same name, member by member, and nil takes one away; parents add to the stored ones.
 type Request struct {
 	Subject  Entity
 	Action   Entity
@@ -222,7 +222,7 @@ func (l layers) Get(uid cedar.EntityUID) (cedar.Entity, bool) {
 
 func (e *Engine) prepare(r Request, others []Entity) (layers, cedar.Request, error) {
 	known := layers{make(cedar.EntityMap, 3+len(others)), e.entities}
-	c := &converter{}
+	c := &converter{schema: e.schema}
 	for _, one := range others {
 		entity, ok := c.entity(cedar.Entity{UID: one.UID.cedar()}, one)
 		if !ok {
@@ -243,7 +243,11 @@ func (e *Engine) prepare(r Request, others []Entity) (layers, cedar.Request, err
 		}
 		known.over[uid] = entity
 	}
-	situation, ok := c.record(r.Context, 0)
+	var shape resolved.RecordType
+	if on := e.schema.Actions[r.Action.cedar()].AppliesTo; on != nil {
+		shape = on.Context
+	}
+	situation, ok := c.record(r.Context, shape, 0)
 	if !ok {
 		return known, cedar.Request{}, errBounds()
 	}
@@ -256,14 +260,17 @@ func errBounds() error {
 	return fmt.Errorf("the request is larger than %d values, nests deeper than %d or has an id of more than %d bytes", MaxValues, MaxNesting, MaxID)
 }
 
-// entity lays what a request says of an entity over what is known of it.
+// entity lays what a request says of an entity over what is known of it. What it says to be missing is missing.
 func (c *converter) entity(base cedar.Entity, over Entity) (cedar.Entity, bool) {
-	attrs, ok := c.record(over.Attrs, 0)
+	attrs, ok := c.record(over.Attrs, c.schema.Entities[base.UID.Type].Shape, 0)
 	if c.values += len(over.Parents); !ok || len(over.Type)+len(over.ID) > MaxID || c.values > MaxValues {
 		return cedar.Entity{}, false
 	}
 	if base.Attributes.Len() > 0 {
 		merged := base.Attributes.Map()
+		for name := range over.Attrs {
+			delete(merged, types.String(name))
+		}
 		maps.Copy(merged, attrs)
 		attrs = merged
 	}

@@ -3,9 +3,14 @@ package abac
 import (
 	"encoding/json"
 	"math"
+	"strconv"
+	"strings"
 
 	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
+
+	"example.com/broker/internal/strictjson"
 )
 
 // UID names an entity. As a value of an attribute it refers to one.
@@ -24,14 +29,17 @@ type Entity struct {
 }
 
 // converter turns values as JSON has them into Cedar's, within the bounds of a request.
-type converter struct{ values int }
+type converter struct {
+	schema *resolved.Schema
+	values int
+}
 
-// record converts members. One that Cedar cannot hold (null, a number that is no whole one and has more than four decimals) is left out,
-// and is missing for every policy. ok is false beyond the bounds.
-func (c *converter) record(members map[string]any, depth int) (types.RecordMap, bool) {
+// record converts members as the schema has them. One that Cedar cannot hold (null, a number that is no whole one and has more than four
+// decimals) is left out, and is missing for every policy. ok is false beyond the bounds.
+func (c *converter) record(members map[string]any, shape resolved.RecordType, depth int) (types.RecordMap, bool) {
 	out := make(types.RecordMap, len(members))
 	for name, v := range members {
-		value, ok := c.value(v, depth+1)
+		value, ok := c.value(v, shape[types.String(name)].Type, depth+1)
 		if !ok {
 			return nil, false
 		}
@@ -42,8 +50,8 @@ func (c *converter) record(members map[string]any, depth int) (types.RecordMap, 
 	return out, true
 }
 
-// value returns nil for what Cedar cannot hold; ok is false beyond the bounds.
-func (c *converter) value(v any, depth int) (_ types.Value, ok bool) {
+// value returns nil for what Cedar cannot hold; ok is false beyond the bounds. want is what the schema says, nil where it says nothing.
+func (c *converter) value(v any, want resolved.IsType, depth int) (_ types.Value, ok bool) {
 	if c.values++; depth > MaxNesting || c.values > MaxValues {
 		return nil, false
 	}
@@ -57,12 +65,12 @@ func (c *converter) value(v any, depth int) (_ types.Value, ok bool) {
 	case int64:
 		return types.Long(v), true
 	case json.Number:
-		return number(v), true
+		return number(v, want), true
 	case float64:
 		if math.Abs(v) >= 1<<53 {
 			return nil, true // it may not be the number that was meant
 		}
-		return number(json.Number(formatFloat(v))), true
+		return number(json.Number(formatFloat(v)), want), true
 	case UID:
 		return v.cedar(), true
 	case []string:
@@ -73,9 +81,11 @@ func (c *converter) value(v any, depth int) (_ types.Value, ok bool) {
 		c.values += len(v)
 		return types.NewSet(list...), c.values <= MaxValues
 	case []any:
-		return c.set(v, depth)
+		of, _ := want.(resolved.SetType)
+		return c.set(v, of.Element, depth)
 	case map[string]any:
-		members, ok := c.record(v, depth)
+		shape, _ := want.(resolved.RecordType)
+		members, ok := c.record(v, shape, depth)
 		if !ok {
 			return nil, false
 		}
@@ -85,10 +95,10 @@ func (c *converter) value(v any, depth int) (_ types.Value, ok bool) {
 }
 
 // set is nil if any of its elements is: a set that lacks some would answer questions about what it does not contain wrongly.
-func (c *converter) set(list []any, depth int) (types.Value, bool) {
+func (c *converter) set(list []any, want resolved.IsType, depth int) (types.Value, bool) {
 	values, whole := make([]types.Value, 0, len(list)), true
 	for _, e := range list {
-		value, ok := c.value(e, depth+1)
+		value, ok := c.value(e, want, depth+1)
 		if !ok {
 			return nil, false
 		}
@@ -100,16 +110,32 @@ func (c *converter) set(list []any, depth int) (types.Value, bool) {
 	return types.NewSet(values...), true
 }
 
-// number is a whole number, else a decimal, else nil.
-func number(n json.Number) types.Value {
-	if i, err := n.Int64(); err == nil {
-		return types.Long(i)
+// number is a whole number however it is written, else a decimal, else nil. JSON has one kind of number and 1.0 is 1: which kind of
+// Cedar's it is to be, the schema says.
+func number(n json.Number, want resolved.IsType) types.Value {
+	text, ok := strictjson.Plain(n)
+	if !ok {
+		return nil
 	}
-	if d, err := types.ParseDecimal(n.String()); err == nil {
+	if whole := !strings.Contains(text, "."); whole && want != decimal {
+		i, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil
+		}
+		return types.Long(i)
+	} else if whole {
+		text += ".0"
+	}
+	if d, err := types.ParseDecimal(text); err == nil {
 		return d
 	}
 	return nil
 }
+
+var decimal = resolved.IsType(resolved.ExtensionType("decimal"))
+
+// Holds reports whether policies can be given a number. One that they cannot is missing for them.
+func Holds(n json.Number) bool { return number(n, nil) != nil }
 
 func formatFloat(f float64) string {
 	b, err := json.Marshal(f)
