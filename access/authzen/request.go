@@ -1,8 +1,6 @@
 package authzen
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -40,18 +38,13 @@ func body(c *gin.Context) (object, error) {
 }
 
 func parse(raw []byte) (object, error) {
-	var shape any
-	if err := strictjson.Decode(raw, &shape); err != nil {
+	v, err := strictjson.Value(raw)
+	if err != nil {
 		return nil, invalid("The body cannot be used: %v.", err)
 	}
-	if _, ok := shape.(map[string]any); !ok {
+	o, ok := v.(map[string]any)
+	if !ok {
 		return nil, invalid("The body must be a JSON object.")
-	}
-	var o object
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&o); err != nil {
-		return nil, invalid("The body is not valid JSON.")
 	}
 	return o, nil
 }
@@ -83,7 +76,7 @@ func (o object) text(of, name string) (string, error) {
 	return "", invalid("%s.%s must be a string.", of, name)
 }
 
-// entity reads a subject or a resource; of one that is searched for only the type counts.
+// entity reads a subject or a resource; of one that is searched for only the type counts, and the rest must be of its kind nevertheless.
 func (o object) entity(name string, searched bool) (abac.Entity, error) {
 	m, ok, err := o.member(name)
 	if err != nil {
@@ -93,13 +86,19 @@ func (o object) entity(name string, searched bool) (abac.Entity, error) {
 		return abac.Entity{}, invalid("%s is missing.", name)
 	}
 	var e abac.Entity
-	if e.Type, err = m.text(name, "type"); err != nil || searched {
+	if e.Type, err = m.text(name, "type"); err != nil {
 		return e, err
 	}
-	if e.ID, err = m.text(name, "id"); err != nil {
+	if e.Attrs, err = m.properties(name); err != nil {
 		return e, err
 	}
-	e.Attrs, err = m.properties(name)
+	if searched {
+		if _, isText := m["id"].(string); m["id"] != nil && !isText {
+			return e, invalid("%s.id must be a string.", name)
+		}
+		return abac.Entity{UID: abac.UID{Type: e.Type}}, nil
+	}
+	e.ID, err = m.text(name, "id")
 	return e, err
 }
 

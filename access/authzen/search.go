@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"example.com/broker/abac"
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/strictjson"
 )
 
 // searched is what a search looks for.
@@ -170,15 +172,16 @@ func (o object) position(what searched, app string, q question) (position, error
 		return position{}, err
 	}
 	at := position{Limit: maxResults, Search: q.fingerprint(what, app, p["properties"]), paged: paged}
-	if v, ok := p["properties"].(map[string]any); p["properties"] != nil && !ok {
-		return position{}, invalid("page.properties must be an object, and is %v.", v)
+	if _, _, err := p.member("properties"); err != nil {
+		return position{}, invalid("page.properties must be an object.")
 	}
 	limited := p["limit"] != nil
 	if limited {
-		n, ok := p["limit"].(json.Number)
-		limit, err := strconv.ParseUint(n.String(), 10, 31)
-		if !ok || err != nil {
-			return position{}, invalid("page.limit must be a whole number, 0 or more.")
+		n, _ := p["limit"].(json.Number)
+		text, _ := strictjson.Plain(n)
+		limit, err := strconv.ParseUint(text, 10, 31)
+		if n == "" || err != nil {
+			return position{}, invalid("page.limit must be a whole number from 0 to %d.", math.MaxInt32)
 		}
 		at.Limit = min(int(limit), maxResults)
 	}

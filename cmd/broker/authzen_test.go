@@ -226,6 +226,7 @@ func TestTheDecisionAPI(t *testing.T) {
 		{"properties of the resource decide", "evaluation", `{` + alice + `,` + writes + `,` + second + `}`, 200, no},
 		{"a stored property decides", "evaluation", `{` + alice + `,` + writes + `,"resource":{"type":"record","id":"record-2"}}`, 200, no},
 		{"a property of the request overrides the stored one", "evaluation", `{` + alice + `,` + writes + `,"resource":{"type":"record","id":"record-2","properties":{"status":"active"}}}`, 200, yes},
+		{"null takes a stored property away", "evaluation", `{` + alice + `,` + writes + `,"resource":{"type":"record","id":"record-2","properties":{"status":null}}}`, 200, yes},
 		{"properties of the subject decide", "evaluation", `{"subject":{"type":"user","id":"bob","properties":{"role":"admin"}},` + writes + `,` + second + `}`, 200, yes},
 		{"a role that is overridden is gone", "evaluation", `{"subject":{"type":"user","id":"bob","properties":{"role":"guest"}},` + writes + `,` + second + `}`, 200, no},
 		{"properties of the action decide", "evaluation", `{` + alice + `,"action":{"name":"delete","properties":{"soft":true}},` + first + `}`, 200, yes},
@@ -255,6 +256,7 @@ func TestTheDecisionAPI(t *testing.T) {
 		{"null", "evaluation", `null`, 400, ""},
 		{"two values", "evaluation", `{} {}`, 400, ""},
 		{"a member twice", "evaluation", `{` + alice + `,` + bob + `,` + reads + `,` + first + `}`, 400, ""},
+		{"half of a surrogate pair", "evaluation", `{"subject":{"type":"user","id":"\ud800"},` + reads + `,` + first + `}`, 400, ""},
 		{"values that nest without end", "evaluation", `{` + alice + `,` + reads + `,` + first + `,"context":` + strings.Repeat(`{"a":`, 100) + `1` + strings.Repeat(`}`, 100) + `}`, 400, ""},
 
 		{"several, in order, with defaults", "evaluations", `{` + bob + `,` + first + `,"evaluations":[{` + reads + `},{` + writes + `}]}`, 200, `{"evaluations":[` + yes + `,` + no + `]}`},
@@ -276,7 +278,14 @@ func TestTheDecisionAPI(t *testing.T) {
 		{"too many", "evaluations", `{` + alice + `,"evaluations":[` + strings.Repeat("{},", 1000) + `{}]}`, 400, ""},
 
 		{"subjects", "search/subject", `{"subject":{"type":"user"},` + reads + `,` + first + `}`, 200, `{"results":[{"type":"user","id":"alice"},{"type":"user","id":"bob"}]}`},
-		{"the id of what is searched is ignored", "search/subject", `{"subject":{"type":"user","id":5,"properties":"x"},` + reads + `,` + first + `}`, 200, `{"results":[{"type":"user","id":"alice"},{"type":"user","id":"bob"}]}`},
+		{"the id of what is searched is ignored", "search/subject", `{"subject":{"type":"user","id":"","properties":{"role":"guest"},"x":1},` + reads + `,` + first + `}`, 200, `{"results":[{"type":"user","id":"alice"},{"type":"user","id":"bob"}]}`},
+		{"null for what is ignored", "search/subject", `{"subject":{"type":"user","id":null,"properties":null},` + reads + `,` + first + `}`, 200, `{"results":[{"type":"user","id":"alice"},{"type":"user","id":"bob"}]}`},
+		{"the id of what is searched is a number", "search/subject", `{"subject":{"type":"user","id":5},` + reads + `,` + first + `}`, 400, ""},
+		{"the properties of what is searched are a text", "search/subject", `{"subject":{"type":"user","properties":"x"},` + reads + `,` + first + `}`, 400, ""},
+		{"the properties of what is searched are a list", "search/resource", `{` + alice + `,` + reads + `,"resource":{"type":"record","properties":[]}}`, 400, ""},
+		{"the properties of the other are a text", "search/resource", `{"subject":{"type":"user","id":"alice","properties":"x"},` + reads + `,"resource":{"type":"record"}}`, 400, ""},
+		{"the properties of the action are a text", "search/resource", `{` + alice + `,"action":{"name":"read","properties":"x"},"resource":{"type":"record"}}`, 400, ""},
+		{"the properties of the page are a text", "search/subject", `{"subject":{"type":"user"},` + reads + `,` + first + `,"page":{"properties":"x"}}`, 400, ""},
 		{"subjects by properties of the resource", "search/subject", `{"subject":{"type":"user"},` + writes + `,` + second + `}`, 200, `{"results":[{"type":"user","id":"bob"}]}`},
 		{"resources", "search/resource", `{` + alice + `,` + writes + `,"resource":{"type":"record","id":"nope"},"context":{"a":1}}`, 200, `{"results":[{"type":"record","id":"record-1"}]}`},
 		{"resources by properties of the subject", "search/resource", `{"subject":{"type":"user","id":"bob","properties":{"role":"admin"}},` + writes + `,"resource":{"type":"record"}}`, 200, `{"results":[{"type":"record","id":"record-2"}]}`},
@@ -297,6 +306,9 @@ func TestTheDecisionAPI(t *testing.T) {
 		{"the first page", "search/subject", `{"subject":{"type":"user"},` + reads + `,` + first + `,"page":{"limit":5}}`, 200, `{"page":{"next_token":"","count":2},"results":[{"type":"user","id":"alice"},{"type":"user","id":"bob"}]}`},
 		{"an empty page", "search/subject", `{"subject":{"type":"spaceship"},` + reads + `,` + first + `,"page":{}}`, 200, `{"page":{"next_token":"","count":0},"results":[]}`},
 		{"a limit beyond all bounds", "search/subject", `{"subject":{"type":"user"},` + reads + `,` + first + `,"page":{"limit":1000000000}}`, 200, `{"page":{"next_token":"","count":2},"results":[{"type":"user","id":"alice"},{"type":"user","id":"bob"}]}`},
+		{"a limit with a point", "search/subject", `{"subject":{"type":"user"},` + reads + `,` + first + `,"page":{"limit":2.0}}`, 200, `{"page":{"next_token":"","count":2},"results":[{"type":"user","id":"alice"},{"type":"user","id":"bob"}]}`},
+		{"a limit that is no number of 31 bits", "search/subject", `{"subject":{"type":"user"},` + reads + `,` + first + `,"page":{"limit":1e30}}`, 400, ""},
+		{"a limit that no text can hold", "search/subject", `{"subject":{"type":"user"},` + reads + `,` + first + `,"page":{"limit":1e999999999}}`, 400, ""},
 		{"a negative limit", "search/subject", `{"subject":{"type":"user"},` + reads + `,` + first + `,"page":{"limit":-1}}`, 400, ""},
 		{"a limit that is no whole number", "search/subject", `{"subject":{"type":"user"},` + reads + `,` + first + `,"page":{"limit":1.5}}`, 400, ""},
 		{"a limit that is a text", "search/subject", `{"subject":{"type":"user"},` + reads + `,` + first + `,"page":{"limit":"1"}}`, 400, ""},
@@ -318,6 +330,8 @@ func TestTheDecisionAPI(t *testing.T) {
 				}
 			case r.str("detail") == "":
 				t.Errorf("%s: %s says nothing", row.rule, r.raw)
+			case strings.Contains(row.rule, "limit") && !strings.Contains(r.str("detail"), "a whole number from 0 to 2147483647"):
+				t.Errorf("%s: %s", row.rule, r.raw)
 			}
 		}
 	})
