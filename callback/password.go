@@ -249,8 +249,10 @@ func (e *endpoints) register(c *gin.Context) error {
 	if !e.Register {
 		return e.showRegister(c, http.StatusForbidden, t, pages.Register{})
 	}
+	// An address that cannot be told is the zero one, which no limit counts.
+	from, _ := web.ClientAddress(c)
 	u, err := e.Users.Register(c.Request.Context(), users.Registration{
-		Username: form.Get("username"), Email: form.Get("email"), Password: secret.Value(form.Get("password")),
+		Username: form.Get("username"), Email: form.Get("email"), Password: secret.Value(form.Get("password")), Address: from,
 	})
 	if err != nil {
 		status, facts := web.Shown(c, err)

@@ -38,11 +38,7 @@ func (s *Service) Authenticate(ctx context.Context, login string, password secre
 
 // authenticate returns, beside an error, the user meant, for the record.
 func (s *Service) authenticate(ctx context.Context, login string, password secret.Value, address netip.Addr) (User, error) {
-	var from string
-	if address.IsValid() {
-		from = address.String()
-	}
-	byAddress, err := s.opts.Limiter.Reserve(ctx, s.addressLimit.For(from))
+	byAddress, err := s.opts.Limiter.Reserve(ctx, s.addressLimit.For(bucketOf(address)))
 	if err != nil {
 		return User{}, err
 	}

@@ -2,6 +2,7 @@ package users
 
 import (
 	"context"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,6 +37,8 @@ type Registration struct {
 	Password secret.Value
 	Name     string
 	Email    string // unproved: it opens nothing, and is lost to whoever proves it
+	// Address is where it comes from; the zero Addr switches the limit per address off for it.
+	Address netip.Addr
 }
 
 // A login name has no @, so that it is never taken for an address, and does not look like an id of ours.
@@ -57,10 +60,11 @@ func checkAddress(addr string) error {
 }
 
 // Register makes a user who signs in with a password, with the default role. It does not say whether an address is known: one that
-// another user holds is noted and reserves nothing.
+// another user holds is noted and reserves nothing. The limit per network address is reserved before anything is hashed, and given back
+// where nothing was.
 //
-// fault.Conflict "username_taken"; fault.Invalid "username_invalid", "address_invalid", or those of PasswordPolicy.Check;
-// fault.Unavailable "hash_pool_full" or "user_busy".
+// fault.Conflict "username_taken"; fault.Invalid "username_invalid", "address_invalid", or those of PasswordPolicy.Check; fault.Limited
+// "rate_limited", with RetryAfter; fault.Unavailable "hash_pool_full" or "user_busy".
 func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
 	u, err := s.register(ctx, r)
 	s.record(ctx, "user.register", u.ID, u.ID, err)
@@ -75,11 +79,24 @@ func (s *Service) register(ctx context.Context, r Registration) (User, error) {
 	if r.Password == "" {
 		return User{}, s.opts.Passwords.Check(r.Password)
 	}
-	u, err := s.draft(ctx, NewUser{Username: r.Username, Name: r.Name, Email: r.Email, Password: r.Password})
+	byAddress, err := s.opts.Limiter.Reserve(ctx, s.registerLimit.For(bucketOf(r.Address)))
 	if err != nil {
 		return User{}, err
 	}
+	u, err := s.draft(ctx, NewUser{Username: r.Username, Name: r.Name, Email: r.Email, Password: r.Password})
+	if err != nil {
+		byAddress.GiveBack(ctx) // refused before the hash, or by the pool in its place
+		return User{}, err
+	}
 	return s.insert(ctx, u, true)
+}
+
+// bucketOf is the address as the rules per address take it.
+func bucketOf(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
 
 // Create makes a user on an admin's word.

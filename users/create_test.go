@@ -1,7 +1,9 @@
 package users_test
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -9,6 +11,8 @@ import (
 	"time"
 
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/ratelimit"
+	"example.com/broker/internal/secret"
 	"example.com/broker/rbac"
 	"example.com/broker/users"
 	"github.com/google/go-cmp/cmp"
@@ -159,4 +163,46 @@ func TestANewPasswordEndsWhatTheOldOneOpened(t *testing.T) {
 	_, err = w.SetPassword(t.Context(), nameless.ID, "an entirely new phrase")
 	wantCode(t, err, fault.Invalid, "no_login")
 	w.wantHooks()
+}
+
+// N05: whoever may register costs a hash and rows each time.
+func TestRegistrationsFromOneAddressAreBounded(t *testing.T) {
+	var limit ratelimit.Rule
+	w := newWorld(t, func(o *users.Options) {
+		limit = ratelimit.RegisterByAddress()
+		limit.Limit = 3
+		o.RegisterLimit = &limit
+	})
+	register := func(name string, password secret.Value, from string) error {
+		t.Helper()
+		r := users.Registration{Username: name, Password: password}
+		if from != "" {
+			r.Address = netip.MustParseAddr(from)
+		}
+		_, err := w.Register(t.Context(), r)
+		return err
+	}
+	const here, nextDoor, there = "2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"
+	for range 5 { // what is refused before the hash costs nothing and counts for nothing
+		wantCode(t, register("a b", goodPassword, here), fault.Invalid, "username_invalid")
+		wantCode(t, register("a", "short", here), fault.Invalid, "password_too_short")
+	}
+	must(t, register("a", goodPassword, here))
+	wantCode(t, register("a", goodPassword, nextDoor), fault.Conflict, "username_taken")
+	must(t, register("b", goodPassword, nextDoor))
+	computed := w.hasher.Stats().Computed
+	for _, from := range []string{here, nextDoor} {
+		err := register("c", goodPassword, from)
+		wantCode(t, err, fault.Limited, "rate_limited")
+		if e, ok := errors.AsType[*fault.Error](err); !ok || e.RetryAfter != time.Hour {
+			t.Errorf("RetryAfter: got %v, want the rest of the hour", err)
+		}
+	}
+	if got := w.hasher.Stats().Computed; got != computed || len(w.all()) != 2 {
+		t.Errorf("%d hashes were computed past the limit, %d users exist", got-computed, len(w.all()))
+	}
+	must(t, register("c", goodPassword, there))
+	must(t, register("d", goodPassword, "")) // an address that nobody can tell is not limited
+	w.pass(time.Hour)
+	must(t, register("e", goodPassword, here))
 }

@@ -46,6 +46,8 @@ type Options struct {
 	Passwords PasswordPolicy
 	// AddressLimit and AccountLimit bound wrong passwords; by default ratelimit.PasswordByAddress and PasswordByAccount.
 	AddressLimit, AccountLimit *ratelimit.Rule
+	// RegisterLimit bounds Register; by default ratelimit.RegisterByAddress.
+	RegisterLimit *ratelimit.Rule
 	// Usable reports whether a linked identity can still sign in (its provider is configured and on); nil: each can.
 	Usable func(Linked) bool
 	// BeforeVersion is called with the new counter before a row is written that raises Ver alone (a role change), BeforeEpoch before
@@ -74,6 +76,7 @@ type Service struct {
 	store                      Store
 	hasher                     *Hasher
 	addressLimit, accountLimit ratelimit.Rule
+	registerLimit              ratelimit.Rule
 	facts                      *facts
 }
 
@@ -93,6 +96,7 @@ func New(o Options) (*Service, error) {
 	}
 	o.Passwords = o.Passwords.withDefaults()
 	s := &Service{opts: o, store: o.Store, hasher: o.Hasher, addressLimit: ratelimit.PasswordByAddress(), accountLimit: ratelimit.PasswordByAccount()}
+	s.registerLimit = ratelimit.RegisterByAddress()
 	if o.Heard != nil {
 		s.store = lifted{o.Store, o.Heard}
 	}
@@ -101,6 +105,9 @@ func New(o Options) (*Service, error) {
 	}
 	if o.AccountLimit != nil {
 		s.accountLimit = *o.AccountLimit
+	}
+	if o.RegisterLimit != nil {
+		s.registerLimit = *o.RegisterLimit
 	}
 	s.facts = newFacts(o.FactsSize, o.FactsFor)
 	return s, nil

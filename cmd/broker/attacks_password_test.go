@@ -93,6 +93,26 @@ func attacksOnPasswords() []attack {
 			}
 			w.login("NOBODY-at-all ", "wrong").limited(t)
 		}},
+		{ID: "N05", Kind: "T", Rule: "one address that makes many accounts is stopped before it costs a hash", Alone: alone, Run: func(t *testing.T, w *world) {
+			b := w.browser()
+			try := func(i int) page {
+				t.Helper()
+				return b.submit(b.open("/register"), "register-form", url.Values{"username": {"mass-" + strconv.Itoa(i)}, "password": {w.password}})
+			}
+			w.register("mass-0", "")
+			for i := 1; i < 20; i++ {
+				if p := try(0); p.StatusCode != http.StatusConflict {
+					t.Fatalf("a name that is taken, number %d: %d %s", i, p.StatusCode, p.brief())
+				}
+			}
+			p := try(20)
+			after, err := strconv.Atoi(p.Header.Get("Retry-After"))
+			if p.StatusCode != http.StatusTooManyRequests || err != nil || after < 1 || after > 3600 || p.session() != "" {
+				t.Errorf("answered %d with Retry-After %q: %s", p.StatusCode, p.Header.Get("Retry-After"), p.brief())
+			}
+			who, _ := w.somebody()
+			w.subject("google", who) // other ways to an account are open
+		}},
 		{ID: "H03", Kind: "T", Rule: "one address that tries many accounts is stopped", Alone: alone, Run: func(t *testing.T, w *world) {
 			for i := range 50 {
 				if r := w.login("name"+strconv.Itoa(i), "Summer 2026 sunshine"); r.StatusCode != http.StatusUnauthorized {

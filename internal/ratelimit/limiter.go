@@ -32,6 +32,12 @@ func PasswordByAccount() Rule {
 	return Rule{Name: "password.account", Bounds: b, Key: AccountBucket}
 }
 
+// RegisterByAddress is the default limit on accounts that are made from one network address, names that were taken included: each costs
+// a hash, and rows that stay.
+func RegisterByAddress() Rule {
+	return Rule{Name: "register.address", Bounds: Bounds{Limit: 20, Window: time.Hour}, Key: AddressBucket}
+}
+
 // AddressBucket names the network of an IP address: the whole address for IPv4 (also when it is mapped into IPv6), the /64 for IPv6,
 // which is what one customer is given and may hop within. What is no address has no bucket.
 func AddressBucket(subject string) string {
@@ -119,7 +125,7 @@ func (b Bounds) refusal(t Tally, now time.Time) error {
 		return limited(t.Forgotten.Sub(now), "attempts_exhausted", "Too many failed attempts in a row. This way in stays closed until whoever "+
 			"looks after the accounts opens it, or until the time given in Retry-After. Other ways in are open.")
 	}
-	return limited(t.Ends.Sub(now), "rate_limited", "Too many failed attempts. Wait until the time given in Retry-After and try again.")
+	return limited(t.Ends.Sub(now), "rate_limited", "Too many attempts. Wait until the time given in Retry-After and try again.")
 }
 
 func limited(wait time.Duration, code, message string) error {
