@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,6 +67,9 @@ func (c caller) post(ctx context.Context, address string, form url.Values, limit
 	return c.do(req, limit)
 }
 
+// errNotAllowed is the answer to a caller that the broker does not know, or that may not ask.
+var errNotAllowed = errors.New("not allowed")
+
 // do returns the body of a 200 answer of at most limit bytes.
 func (c caller) do(req *http.Request, limit int64) ([]byte, error) {
 	if c.id != "" && !c.secretInForm {
@@ -80,7 +84,10 @@ func (c caller) do(req *http.Request, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return nil, fmt.Errorf("the broker answers %d to the client %s: check its id, its secret, and that it is registered for an API", resp.StatusCode, show(c.id))
+		if c.id == "" {
+			return nil, fmt.Errorf("%w: the broker answers %d to no client: give ClientID and ClientSecret of one that is registered for an API", errNotAllowed, resp.StatusCode)
+		}
+		return nil, fmt.Errorf("%w: the broker answers %d to the client %s: check its id, its secret, and that it is registered for an API", errNotAllowed, resp.StatusCode, show(c.id))
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("the broker answers %d", resp.StatusCode)
 	case err != nil:

@@ -48,8 +48,8 @@ type Issuer struct {
 
 // Discover reads the RFC 8414 metadata of an issuer and sets up what its way of revoking demands: its feed, or introspection where
 // it runs in allowlist mode. It returns an error, and an API must not start, where that cannot be done: the metadata cannot be had
-// or is another issuer's, there is no feed, the mode is allowlist and no client is given, or the mode is one this package does
-// not know. Then
+// or is another issuer's, there is no feed or it is not for this caller, the mode is allowlist and no client is given, or the mode is one
+// this package does not know. Then
 //
 //	verify.New(verify.Config{Issuer: i.Name, Keys: i.Keys, Revocations: i.Revocations(), Audience: …})
 //
@@ -88,6 +88,12 @@ func discover(ctx context.Context, issuer string, o DiscoverOptions) (*Issuer, e
 			URL: meta.Feed, Issuer: issuer, Keys: found.Keys, ClientID: o.ClientID, ClientSecret: o.ClientSecret, SecretInForm: o.SecretInForm,
 			Interval: o.Interval, MaxStaleness: o.MaxStaleness, Client: o.Client, InsecureHTTP: o.InsecureHTTP, Now: o.Now, Log: o.Log,
 		})
+		if err == nil {
+			// A feed that cannot be had at the moment is waited for, by Run; one that is not for this caller never comes.
+			if refused := found.Feed.Poll(ctx); errors.Is(refused, errNotAllowed) {
+				err = refused
+			}
+		}
 	case modeAllowlist:
 		if o.ClientID == "" {
 			return nil, errors.New("it runs in allowlist mode, where only the issuer knows which tokens are in force: " +

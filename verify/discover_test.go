@@ -42,6 +42,14 @@ func newMetaServer(t *testing.T) *metaServer {
 	mux.HandleFunc("GET /auth/jwks", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, jwks(t, jwkOf(t, m.signer, nil)))
 	})
+	mux.HandleFunc("GET /auth/revocations", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	mux.HandleFunc("GET /auth/clients-only", func(w http.ResponseWriter, r *http.Request) {
+		status := http.StatusUnauthorized
+		if _, _, ok := r.BasicAuth(); ok {
+			status = http.StatusForbidden
+		}
+		w.WriteHeader(status)
+	})
 	mux.HandleFunc("POST /auth/introspect", func(w http.ResponseWriter, r *http.Request) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -86,6 +94,12 @@ func TestDiscover(t *testing.T) {
 		{"stale before the next poll", nil, verify.DiscoverOptions{MaxStaleness: time.Second}, "MaxStaleness"},
 	}
 	m := newMetaServer(t)
+	for rule, options := range map[string]verify.DiscoverOptions{"give ClientID": {}, "check its id": withClient} {
+		m.publish(members{"revocation_feed_endpoint": m.issuer + "/clients-only"})
+		if _, err := verify.Discover(t.Context(), m.issuer, options); err == nil || !strings.Contains(err.Error(), rule) {
+			t.Errorf("a feed that is for others: %v, want %q", err, rule)
+		}
+	}
 	for _, tt := range tests {
 		t.Run(tt.rule, func(t *testing.T) {
 			m.publish(tt.meta)

@@ -231,7 +231,7 @@ func TestAnAnswerThatIsNotRightIsRefused(t *testing.T) {
 			return r
 		}, want: "302"},
 		{rule: "too long", answer: func(*http.Request) *http.Response { return reply(200, strings.Repeat("a", 6<<20+1)) }, want: "more than"},
-		{rule: "wrong credentials", answer: func(*http.Request) *http.Response { return reply(401, "") }, want: "check its id"},
+		{rule: "wrong credentials", answer: func(*http.Request) *http.Response { return reply(401, "") }, want: "give ClientID and ClientSecret"},
 		{rule: "a fault", answer: func(*http.Request) *http.Response { return reply(500, "") }, want: "500"},
 	}
 	for _, tt := range tests {
