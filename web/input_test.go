@@ -174,7 +174,7 @@ func TestFormJSON(t *testing.T) {
 		{"a charset", "Application/JSON; charset=utf-8", `{"username":"a"}`, 200, "username=a"},
 		{"unknown members of any kind are ignored", "application/json", `{"username":"a","remember":true,"x":{"username":["b"]},"n":1e999999}`, 200, "username=a"},
 		{"null is as good as absent", "application/json", `{"username":null,"password":"b"}`, 200, "password=b"},
-		{"null alone", "application/json", `null`, 200, ""},
+		{"null alone", "application/json", `null`, 400, "request_invalid"},
 		{"one that is no string", "application/json", `{"username":1}`, 400, "request_invalid"},
 		{"one that is a list", "application/json", `{"username":["a"]}`, 400, "request_invalid"},
 		{"the name in another case", "application/json", `{"Username":"a"}`, 400, "request_invalid"},
