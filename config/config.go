@@ -35,7 +35,7 @@ type Config struct {
 
 // TLS serves https without a proxy.
 type TLS struct {
-	CertFile string `koanf:"cert_file" doc:"PEM certificate chain. Empty: plain http behind a proxy that ends TLS."`
+	CertFile string `koanf:"cert_file" doc:"PEM certificate chain; a renewed one is served without a restart. Empty: plain http behind a proxy that ends TLS."`
 	KeyFile  string `koanf:"key_file" doc:"PEM key of cert_file."`
 }
 

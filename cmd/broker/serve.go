@@ -52,7 +52,7 @@ func newServeCommand() *cobra.Command {
 
 // serve runs the broker until ctx ends.
 func serve(ctx context.Context, cfg config.Config, file string, log *slog.Logger) (err error) {
-	wrap, err := ending(cfg.TLS)
+	wrap, err := ending(cfg.TLS, time.Now, log)
 	if err != nil {
 		return err
 	}
@@ -120,15 +120,15 @@ func (p *program) listen(ctx context.Context, wrap func(net.Listener) net.Listen
 }
 
 // ending returns what puts TLS on a listener, if a certificate is configured.
-func ending(c config.TLS) (func(net.Listener) net.Listener, error) {
+func ending(c config.TLS, now func() time.Time, log *slog.Logger) (func(net.Listener) net.Listener, error) {
 	if c.CertFile == "" {
 		return func(l net.Listener) net.Listener { return l }, nil
 	}
-	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	pair, err := newTLSPair(c, now, log)
 	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
+		return nil, err
 	}
-	conf := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	conf := &tls.Config{GetCertificate: pair.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	return func(l net.Listener) net.Listener { return tls.NewListener(l, conf) }, nil
 }
 
