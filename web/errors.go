@@ -193,12 +193,19 @@ func oauthCode(p problem) string {
 	return p.code
 }
 
-// problemJSON writes RFC 9457.
+// problemJSON writes RFC 9457. Where the caller's id is echoed, no id of ours stands in the body, so that the same request is answered by
+// the same body.
 func problemJSON(c *gin.Context, p problem) {
 	c.Header("Content-Type", "application/problem+json")
-	c.JSON(p.status, gin.H{
-		"type": "about:blank", "title": http.StatusText(p.status), "status": p.status, "detail": p.detail, "code": p.code, "request_id": RequestID(c),
-	})
+	body := gin.H{"type": "about:blank", "title": http.StatusText(p.status), "status": p.status, "detail": p.detail, "code": p.code}
+	id := RequestID(c)
+	if sent, echoed := c.Get(echoedKey); echoed {
+		id = sent.(string)
+	}
+	if id != "" {
+		body["request_id"] = id
+	}
+	c.JSON(p.status, body)
 }
 
 // PageError carries what an error page shows beyond the error itself. Handlers wrap an error in it.

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -18,6 +19,7 @@ import (
 
 const (
 	requestIDKey = "web.request_id"
+	echoedKey    = "web.echoed_id"
 	logKey       = "web.log"
 	laneKey      = "web.lane"
 	polledKey    = "web.polled"
@@ -191,9 +193,14 @@ func (e *Edge) checkOrigin(r *http.Request) error {
 
 // echoID answers with the caller's own name for the request.
 func echoID(c *gin.Context) {
-	if sent := c.GetHeader("X-Request-ID"); sent != "" {
+	sent := c.GetHeader("X-Request-ID")
+	if sent != "" {
 		c.Header("X-Request-ID", sent)
 	}
+	if !utf8.ValidString(sent) {
+		sent = "" // no JSON can say the same
+	}
+	c.Set(echoedKey, sent)
 }
 
 // pattern is the path of a route, cut at its slashes.

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -76,6 +77,38 @@ func TestARequestIDIsOursAndOnTheAnswer(t *testing.T) {
 	a, b := s.ask(t, "GET", "/api", "", header{"X-Request-ID", "evil"}), s.ask(t, "GET", "/none", "", header{"X-Request-ID", "evil"})
 	if x, y := a.header.Values("X-Request-ID"), b.header.Values("X-Request-ID"); len(x) != 1 || len(y) != 1 || x[0] == y[0] || x[0] == "evil" || y[0] == "evil" {
 		t.Errorf("request ids %q and %q", x, y)
+	}
+}
+
+// Where the caller's id is echoed the body says it exactly, and says nothing where none was sent.
+func TestAnEchoedRequestIDIsTheCallers(t *testing.T) {
+	refuse := func(*gin.Context) error { return fault.New(fault.Invalid, "x", "no") }
+	s := serve(t, "https://b.example", []web.Route{
+		{Method: "POST", Path: "/echo", Lane: web.API, EchoID: true, Handle: refuse}, {Method: "POST", Path: "/own", Lane: web.API, Handle: refuse},
+	})
+	for _, id := range []string{"a-1", `any "text" <b>é</b>`, ""} {
+		for _, method := range []string{"POST", "GET"} {
+			a, again := s.ask(t, method, "/echo", "", header{"X-Request-ID", id}), s.ask(t, method, "/echo", "", header{"X-Request-ID", id})
+			var body map[string]any
+			if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+				t.Fatal(err)
+			}
+			if got, ok := body["request_id"]; ok != (id != "") || ok && (got != id || a.header.Get("X-Request-ID") != id) {
+				t.Errorf("%s with %q: body %s, header %q", method, id, a.body, a.header.Get("X-Request-ID"))
+			}
+			if a.body != again.body {
+				t.Errorf("%s with %q: %s, then %s", method, id, a.body, again.body)
+			}
+			if a.header.Get("X-Request-ID") == "" {
+				t.Errorf("%s with %q has no X-Request-ID", method, id)
+			}
+		}
+	}
+	if a := s.ask(t, "POST", "/echo", "", header{"X-Request-ID", "\xff"}); strings.Contains(a.body, "request_id") || a.header.Get("X-Request-ID") != "\xff" {
+		t.Errorf("an id that is no text: %s", a.body)
+	}
+	if a := s.ask(t, "POST", "/own", "", header{"X-Request-ID", "a-1"}); !strings.Contains(a.body, `"request_id":"`+a.header.Get("X-Request-ID")+`"`) {
+		t.Errorf("a route that does not echo: %s", a.body)
 	}
 }
 

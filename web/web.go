@@ -63,7 +63,8 @@ type Route struct {
 	// AtRoot mounts Path at the root of the host instead of below the issuer's path (RFC 8414 §3.1 inserts its well-known part
 	// between host and path).
 	AtRoot bool
-	// EchoID answers with the X-Request-ID that was sent, whatever it says, instead of the request's own id; the log keeps the latter.
+	// EchoID answers with the X-Request-ID that was sent, whatever it says, instead of the request's own id; the log keeps the latter. A
+	// problem says request_id only where one was sent.
 	EchoID bool
 	// Data routes answer in JSON, so their errors are pages only where Accept asks for one.
 	Data bool

@@ -60,8 +60,8 @@ func Routes(d Deps) []web.Route {
 	// AuthZEN §9.2 inserts its well-known part between host and path.
 	path := strings.TrimSuffix(d.Issuer.EscapedPath(), "/")
 	return append(out,
-		web.Route{Method: http.MethodGet, Path: wellKnown + path, Lane: web.API, CORS: web.AnyCORS, Handle: d.metadata, AtRoot: true},
-		web.Route{Method: http.MethodGet, Path: wellKnown + path + Base + ":app", Lane: web.API, CORS: web.AnyCORS, Handle: d.metadata, AtRoot: true},
+		web.Route{Method: http.MethodGet, Path: wellKnown + path, Lane: web.API, CORS: web.AnyCORS, Handle: d.metadata, AtRoot: true, EchoID: true},
+		web.Route{Method: http.MethodGet, Path: wellKnown + path + Base + ":app", Lane: web.API, CORS: web.AnyCORS, Handle: d.metadata, AtRoot: true, EchoID: true},
 	)
 }
 

@@ -330,6 +330,8 @@ func TestTheDecisionAPI(t *testing.T) {
 				}
 			case r.str("detail") == "":
 				t.Errorf("%s: %s says nothing", row.rule, r.raw)
+			case p.ask(row.path, row.body).raw != r.raw:
+				t.Errorf("%s: %s, and then another", row.rule, r.raw)
 			case strings.Contains(row.rule, "limit") && !strings.Contains(r.str("detail"), "a whole number from 0 to 2147483647"):
 				t.Errorf("%s: %s", row.rule, r.raw)
 			}
@@ -353,11 +355,15 @@ func TestTheTransportOfTheDecisionAPI(t *testing.T) {
 		for _, id := range []string{"bfe9eb29-ab87-4ca3-be83-a1d5d8305716", "any text; at \"all\", <b>", strings.Repeat("x", 2000)} {
 			for what, r := range map[string]reply{
 				"an answer": p.ask("evaluation", question, "X-Request-ID", id), "a 400": p.ask("evaluation", `[]`, "X-Request-ID", id),
-				"a 401": p.call(http.MethodPost, address, "application/json", question, "X-Request-ID", id),
+				"a 401":    p.call(http.MethodPost, address, "application/json", question, "X-Request-ID", id),
+				"metadata": p.get("/.well-known/authzen-configuration/pdp/certification", "X-Request-ID", id), "no metadata": p.get("/.well-known/authzen-configuration/pdp/none", "X-Request-ID", id),
 				"a 405": p.call(http.MethodGet, address, "", "", "X-Request-ID", id), "a 404": p.of("none").ask("evaluation", question, "X-Request-ID", id),
 			} {
 				if got := r.Header.Values("X-Request-Id"); len(got) != 1 || got[0] != id {
 					t.Errorf("%s to X-Request-ID %.50q has %.50q", what, id, got)
+				}
+				if r.StatusCode >= http.StatusBadRequest && r.str("request_id") != id {
+					t.Errorf("%s to X-Request-ID %.50q says %.300s", what, id, r.raw)
 				}
 			}
 		}
