@@ -69,10 +69,12 @@ func Routes(d Deps) []web.Route {
 	}
 }
 
-// trip opens the tx of a request; without one it starts a trip to the broker's own pages.
-func (e *endpoints) trip(c *gin.Context, tx string) (signin.Trip, error) {
+// trip opens the tx of a request; without one it starts a trip to the broker's own pages, next if that is one of them.
+func (e *endpoints) trip(c *gin.Context, tx, next string) (signin.Trip, error) {
 	if tx == "" {
-		return signin.New(signin.SignIn, e.Now()), nil
+		t := signin.New(signin.SignIn, e.Now())
+		t.Back = signin.Back(next)
+		return t, nil
 	}
 	t, err := e.Trips.Open(tx, web.KnownBrowser(c))
 	if err != nil {
@@ -87,7 +89,7 @@ func (e *endpoints) begin(c *gin.Context, read func(*gin.Context) (url.Values, e
 	if err != nil {
 		return nil, signin.Trip{}, nil, err
 	}
-	t, err := e.trip(c, values.Get("tx"))
+	t, err := e.trip(c, values.Get("tx"), values.Get("next"))
 	if err != nil {
 		return nil, t, nil, err
 	}
@@ -144,7 +146,15 @@ func (e *endpoints) onward(c *gin.Context, t signin.Trip) error {
 	case t.ClientID != "":
 		return web.SeeOther(c, web.Path(c, "/authorize"+tx))
 	}
-	return web.SeeOther(c, web.Path(c, "/dashboard"))
+	return e.back(c, t)
+}
+
+// back sends the browser to the page of ours that the trip began for.
+func (e *endpoints) back(c *gin.Context, t signin.Trip) error {
+	if t.Back == "" {
+		t.Back = signin.DefaultBack
+	}
+	return web.SeeOther(c, web.Path(c, t.Back))
 }
 
 // current returns the live session of the browser and its user; nil, nil without one.

@@ -31,7 +31,7 @@ func (e *endpoints) page(c *gin.Context) error {
 		return err
 	}
 	if t.ClientID == "" && s != nil && q.Get("switch") == "" {
-		return web.SeeOther(c, web.Path(c, "/dashboard"))
+		return e.back(c, t)
 	}
 	var account *pages.Account
 	if u != nil && q.Get("switch") == "" && signin.Next(t, app, s, u, e.Now()).Step == signin.Choose {

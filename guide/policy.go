@@ -49,7 +49,7 @@ func (p *playground) show(c *gin.Context) error {
 		if web.WantsJSON(c) || !fault.Is(err, fault.Unauthenticated) {
 			return err
 		}
-		return web.SeeOther(c, web.Path(c, "/login"))
+		return web.ToSignIn(c, "/tools/policy")
 	}
 	me := access.Actor{UserID: web.CallerOf(c).User.ID, Roles: web.CallerOf(c).User.Roles(p.Now()), Whole: true}
 	q := p.question(c, me)

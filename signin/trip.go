@@ -103,6 +103,8 @@ type Trip struct {
 	Needs    Needs    `json:"n,omitzero"`
 	Hints    Hints    `json:"h,omitzero"`
 	Pending  *Pending `json:"l,omitempty"`
+	// Back is the page of the broker's own that a trip without an app ends at, as Back let it pass; "" for DefaultBack.
+	Back string `json:"b,omitempty"`
 	// Shown is the user whose account the sign-in page offers to go on as.
 	Shown   string    `json:"w,omitempty"`
 	Started time.Time `json:"s"`

@@ -40,6 +40,7 @@ func full() signin.Trip {
 	age := 0
 	t := signin.New(signin.SignIn, now)
 	t.ClientID = "demo-spa"
+	t.Back, t.Shown = "/sessions", "usr_1"
 	t.Request = signin.Request{
 		RedirectURI: "https://app.example/cb?a=1&b=<2>", Scope: "openid email", State: "s ä \" \\ \u2028", HasState: true, Nonce: "n", Challenge: strings.Repeat("c", 43),
 		ResponseMode: "form_post", Resources: []string{"orders", "stock"}, Claims: `{"id_token":{"sub":null}}`,

@@ -270,6 +270,12 @@ func Log(c *gin.Context) *slog.Logger { return c.MustGet(logKey).(*slog.Logger) 
 // RequestID returns the id of the request, made here.
 func RequestID(c *gin.Context) string { return c.GetString(requestIDKey) }
 
+// ToSignIn sends a browser that is not signed in to the sign-in page, which leads back to a page of ours if package signin knows it.
+func ToSignIn(c *gin.Context, back string) error {
+	c.Writer.Header().Del("WWW-Authenticate") // of the guard that turned it away
+	return SeeOther(c, Path(c, "/login?next="+url.QueryEscape(back)))
+}
+
 // SeeOther answers 303, so that a POST is never repeated at the target (RFC 9700 §4.12).
 func SeeOther(c *gin.Context, to string) error {
 	c.Header("Location", to)
