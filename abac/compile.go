@@ -1,18 +1,12 @@
 package abac
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/cedar-policy/cedar-go"
-	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
 	"github.com/cedar-policy/cedar-go/x/exp/schema"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
@@ -22,25 +16,32 @@ import (
 )
 
 // Compile checks a set and makes the engine that decides by it: fault.Invalid "policy_invalid", "schema_invalid" or "entities_invalid"
-// names what is wrong and where, of all policies at once. Every policy must fit the schema: unknown entity types, actions and attributes, an
-// optional attribute that is read without asking whether it is there, and a comparison of different types are refused here, so that they
-// are not found by a decision.
+// names what is wrong and where, of all texts at once, and has Flaws as its cause. Every policy must fit the schema: unknown entity types,
+// actions and attributes, an optional attribute that is read without asking whether it is there, and a comparison of different types are
+// refused here, so that they are not found by a decision.
 func Compile(s Set) (*Engine, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	declared, err := resolve(s.Schema)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "schema_invalid", "The schema of %s: %s.", s.App, brief(err))
+	var flaws Flaws
+	note := func(part, policy string, found ...Flaw) {
+		for _, f := range inOrder(found) {
+			f.App, f.Part, f.Policy = s.App, part, policy
+			flaws = append(flaws, f)
+		}
 	}
-	judge := validate.New(declared)
-	statements, err := parseAll(s.Policies, judge)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "policy_invalid", "%s", brief(err))
+	var judge *validate.Validator
+	declared, wrong := resolve(s.Schema)
+	if wrong != nil {
+		note(InSchema, "", *wrong)
+	} else {
+		judge = validate.New(declared)
 	}
-	stored, err := parseEntities(s.Entities, judge)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "entities_invalid", "The entities of %s: %s.", s.App, brief(err))
+	statements := parseAll(s.Policies, judge, note)
+	stored, found := parseEntities(s.Entities, judge)
+	note(InEntities, "", found...)
+	if err := flaws.fail(); err != nil {
+		return nil, err
 	}
 	return newEngine(s, declared, statements, stored), nil
 }
@@ -84,81 +85,165 @@ func guarded[T any](parse func() (T, error)) (v T, err error) {
 	return parse()
 }
 
-func resolve(text string) (*resolved.Schema, error) {
-	if err := nesting(text); err != nil {
-		return nil, err
+// resolve reads a schema. The one flaw is the first.
+func resolve(text string) (*resolved.Schema, *Flaw) {
+	if f := nesting(text); f != nil {
+		return nil, f
 	}
-	return guarded(func() (*resolved.Schema, error) {
-		var s schema.Schema
-		if err := s.UnmarshalCedar([]byte(text)); err != nil {
-			return nil, err
-		}
-		return s.Resolve()
-	})
-}
-
-// parseAll returns the statements of all policies, ordered by id.
-func parseAll(policies []Policy, judge *validate.Validator) ([]*statement, error) {
-	var out []*statement
-	var problems []error
-	owner := map[string]string{}
-	for _, p := range policies {
-		list, err := parse(p)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("policy %s: %w", p.ID, err))
-			continue
-		}
-		for _, s := range list {
-			if other, taken := owner[s.ID]; taken {
-				problems = append(problems, fmt.Errorf("policy %s: the id %s is in use in policy %s", p.ID, s.ID, other))
-				continue
-			}
-			owner[s.ID] = p.ID
-			if _, err := guarded(func() (any, error) { return nil, judge.Policy(s.ID, (*ast.Policy)(s.policy.AST())) }); err != nil {
-				problems = append(problems, fmt.Errorf("policy %s, line %d: %w", p.ID, s.policy.Position().Line, err))
-			}
-			out = append(out, s)
-		}
+	var s schema.Schema
+	if _, err := guarded(func() (any, error) { return nil, s.UnmarshalCedar([]byte(text)) }); err != nil {
+		f := parserFlaw(text, err)
+		return nil, &f
 	}
-	slices.SortFunc(out, func(a, b *statement) int { return cmp.Compare(a.ID, b.ID) })
-	return out, errors.Join(problems...)
-}
-
-// parse returns the statements of a policy. The id of one is its annotation @id; without, that of the policy, with a number where there
-// are several.
-func parse(p Policy) ([]*statement, error) {
-	if err := nesting(p.Text); err != nil {
-		return nil, err
-	}
-	list, err := guarded(func() (cedar.PolicyList, error) { return cedar.NewPolicyListFromBytes("", []byte(p.Text)) })
+	out, err := guarded(s.Resolve)
 	if err != nil {
-		return nil, err
-	}
-	if len(list) == 0 {
-		return nil, errors.New("it holds no statement")
-	}
-	out := make([]*statement, len(list))
-	for i, one := range list {
-		notes := one.Annotations()
-		s := &statement{policy: one, Statement: Statement{ID: string(notes["id"]), Policy: p.ID, Description: string(notes["description"]), Effect: "permit"}}
-		if one.Effect() == cedar.Forbid {
-			s.Effect = "forbid"
-		}
-		switch {
-		case s.ID != "" && !validPolicy.MatchString(s.ID):
-			return nil, fmt.Errorf("line %d: %.100q is no id: use letters, digits, dots, hyphens and underscores", one.Position().Line, s.ID)
-		case s.ID == "" && len(list) == 1:
-			s.ID = p.ID
-		case s.ID == "":
-			s.ID = fmt.Sprintf("%s.%d", p.ID, i+1)
-		}
-		out[i] = s
+		f := schemaFlaw(text, err)
+		return nil, &f
 	}
 	return out, nil
 }
 
+// owner is where an id is in use.
+type owner struct {
+	policy string
+	line   int
+}
+
+// parseAll returns the statements of all policies, ordered by id, and notes what is wrong with them. judge is nil where there is no schema
+// to hold them against.
+func parseAll(policies []Policy, judge *validate.Validator, note func(part, policy string, found ...Flaw)) []*statement {
+	var out []*statement
+	owners := map[string]owner{}
+	for _, p := range policies {
+		list, places, found := parse(p)
+		for i, s := range list {
+			at := places[i].annotation("id")
+			line, _ := placeOf(p.Text, at.start)
+			if other, taken := owners[s.ID]; taken {
+				found = append(found, flawAt(p.Text, at, "the id %s is in use in policy %s, line %d", s.ID, other.policy, other.line))
+				continue
+			}
+			owners[s.ID] = owner{p.ID, line}
+			if judge != nil {
+				found = append(found, judged(p.Text, places[i], (*ast.Policy)(s.policy.AST()), judge)...)
+			}
+			out = append(out, s)
+		}
+		note(InPolicy, p.ID, found...)
+	}
+	slices.SortFunc(out, func(a, b *statement) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+func flawAt(text string, at token, format string, args ...any) Flaw {
+	f := Flaw{Text: sentence(fmt.Sprintf(format, args...))}
+	f.Line, f.Column = placeOf(text, at.start)
+	return f
+}
+
+// judged holds a statement against the schema. The validator gives no places: a flaw is in the one condition that has it alone, else in
+// the scope, and there at the word that is named.
+func judged(text string, place Extent, policy *ast.Policy, judge *validate.Validator) []Flaw {
+	check := func(p *ast.Policy) []string {
+		_, err := guarded(func() (any, error) { return nil, judge.Policy("", p) })
+		return linesOf(err)
+	}
+	all := check(policy)
+	if len(all) == 0 {
+		return nil
+	}
+	part := func(conditions ...ast.ConditionType) []string {
+		alone := *policy
+		alone.Conditions = conditions
+		return check(&alone)
+	}
+	scope, conditions := part(), place.conditions()
+	if len(all) > 1 { // it follows from the others
+		all = slices.DeleteFunc(all, func(said string) bool { return strings.HasPrefix(said, "unable to find an applicable action") })
+	}
+	var out []Flaw
+	for _, said := range all {
+		region := place.tokens
+		if slices.Contains(scope, said) {
+			region = place.scope()
+		} else if len(conditions) == len(policy.Conditions) {
+			for i, c := range policy.Conditions {
+				if slices.Contains(part(c), said) {
+					region = conditions[i]
+					break
+				}
+			}
+		}
+		at, ok := named(region, said)
+		if !ok {
+			at = region[0]
+		}
+		out = append(out, flawAt(text, at, "%s", inWords.Replace(said)))
+	}
+	return out
+}
+
+// linesOf are the texts of joined errors, each once.
+func linesOf(err error) []string {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []string{err.Error()}
+	}
+	var out []string
+	for _, one := range joined.Unwrap() {
+		if text := one.Error(); !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// parse returns the statements of a policy and where they stand. The id of one is its annotation @id; without, that of the policy, with a
+// number where there are several.
+func parse(p Policy) ([]*statement, []Extent, []Flaw) {
+	if f := nesting(p.Text); f != nil {
+		return nil, nil, []Flaw{*f}
+	}
+	list, err := guarded(func() (cedar.PolicyList, error) { return cedar.NewPolicyListFromBytes("", []byte(p.Text)) })
+	if err != nil {
+		return nil, nil, []Flaw{parserFlaw(p.Text, err)}
+	}
+	places := Extents(p.Text)
+	if len(list) == 0 || len(places) != len(list) {
+		return nil, nil, []Flaw{{Text: "It holds no statement."}}
+	}
+	out := make([]*statement, len(list))
+	var flaws []Flaw
+	for i, one := range list {
+		notes := one.Annotations()
+		id, given := notes["id"]
+		s := &statement{policy: one, Statement: Statement{ID: string(id), Policy: p.ID, Description: string(notes["description"]), Effect: "permit"}}
+		if one.Effect() == cedar.Forbid {
+			s.Effect = "forbid"
+		}
+		switch {
+		case given && !validPolicy.MatchString(s.ID):
+			flaws = append(flaws, flawAt(p.Text, places[i].annotation("id"), "%.100q is no id: use letters, digits, dots, hyphens and underscores", s.ID))
+			s.ID = fmt.Sprintf("%s.%d", p.ID, i+1)
+		case !given && len(list) == 1:
+			s.ID = p.ID
+		case !given:
+			s.ID = fmt.Sprintf("%s.%d", p.ID, i+1)
+		}
+		out[i] = s
+	}
+	return out, places, flaws
+}
+
 // nesting refuses brackets that nest too deep, and operators that stand on each other: parser and evaluator call themselves for each.
-func nesting(text string) error {
+func nesting(text string) *Flaw {
+	too := func(at int, format string, args ...any) *Flaw {
+		f := flawAt(text, token{start: at}, format, args...)
+		return &f
+	}
 	depth, chain := 0, 0
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; c {
@@ -188,76 +273,12 @@ func nesting(text string) error {
 			chain = 0
 		}
 		if depth > MaxNesting || chain > MaxNesting {
-			return fmt.Errorf("it nests deeper than %d", MaxNesting)
+			return too(i, "it nests deeper than %d", MaxNesting)
 		}
 	}
 	// Each `if` may hold another one without a bracket.
 	if n := strings.Count(text, "if"); n > 1000 {
-		return fmt.Errorf("it has %d conditions, more than 1000", n)
+		return too(0, "it has %d conditions, more than 1000", n)
 	}
 	return nil
-}
-
-func parseEntities(text string, judge *validate.Validator) (cedar.EntityMap, error) {
-	if text == "" {
-		return cedar.EntityMap{}, nil
-	}
-	if err := jsonDepth([]byte(text)); err != nil {
-		return nil, err
-	}
-	entities, err := guarded(func() (cedar.EntityMap, error) {
-		var out cedar.EntityMap
-		err := json.Unmarshal([]byte(text), &out)
-		return out, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if len(entities) > MaxEntities {
-		return nil, fmt.Errorf("%d of them, more than %d", len(entities), MaxEntities)
-	}
-	for _, uid := range slices.SortedFunc(maps.Keys(entities), compareUID) {
-		if len(uid.ID) > MaxID {
-			return nil, fmt.Errorf("an id of %d bytes, more than %d", len(uid.ID), MaxID)
-		}
-		if _, err := guarded(func() (any, error) { return nil, judge.Entity(entities[uid]) }); err != nil {
-			return nil, fmt.Errorf("%s: %w", uid, err)
-		}
-	}
-	return entities, nil
-}
-
-func jsonDepth(text []byte) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	for depth := 0; ; {
-		t, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		switch t {
-		case json.Delim('['), json.Delim('{'):
-			depth++
-		case json.Delim(']'), json.Delim('}'):
-			depth--
-		}
-		if depth > MaxNesting {
-			return fmt.Errorf("they nest deeper than %d", MaxNesting)
-		}
-	}
-}
-
-func compareUID(a, b types.EntityUID) int {
-	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID))
-}
-
-// brief is the text of an error within the size of an answer.
-func brief(err error) string {
-	text := strings.ToValidUTF8(err.Error(), "?")
-	if len(text) > 2000 {
-		text = strings.ToValidUTF8(text[:2000], "") + " …"
-	}
-	return text
 }

@@ -28,22 +28,27 @@ func Defaults() map[string]Set {
 	return sets
 }
 
-// ReadAll reads a folder that holds a folder per application.
+// ReadAll reads a folder that holds a folder per application. The error joins what is wrong with each; the sets are those that could be
+// read.
 func ReadAll(files fs.FS, dir string) (map[string]Set, error) {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {
 		return nil, err
 	}
 	sets := map[string]Set{}
+	var problems []error
 	for _, entry := range entries {
 		if !entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
-		if sets[entry.Name()], err = Read(files, path.Join(dir, entry.Name()), entry.Name()); err != nil {
-			return nil, err
+		set, err := Read(files, path.Join(dir, entry.Name()), entry.Name())
+		if err != nil {
+			problems = append(problems, err)
+			continue
 		}
+		sets[entry.Name()] = set
 	}
-	return sets, nil
+	return sets, errors.Join(problems...)
 }
 
 // Read reads the folder of one application. It checks nothing but sizes; Compile does.

@@ -2,13 +2,17 @@ package abac_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"example.com/broker/abac"
 )
 
-// FuzzPolicy: a policy that is accepted decides twice the same, allows nothing to whom a forbid applies, and never panics.
+// FuzzPolicy: a policy that is accepted decides twice the same, allows nothing to whom a forbid applies, and never panics; what is wrong
+// with one that is refused has words, and a place within it.
 func FuzzPolicy(f *testing.F) {
 	for _, p := range abac.Defaults()[abac.Broker].Policies {
 		f.Add(p.Text)
@@ -27,6 +31,7 @@ func FuzzPolicy(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		e, err := abac.Compile(abac.Set{App: "fuzz", Schema: schema, Policies: []abac.Policy{{ID: "p", Text: text}}})
 		if err != nil {
+			within(t, text, err)
 			return
 		}
 		for _, action := range []string{"read", "edit", "delete", "unknown"} {
@@ -45,6 +50,30 @@ func FuzzPolicy(f *testing.F) {
 					t.Fatalf("%+v is decided by %+v", d, s)
 				}
 			}
+		}
+	})
+}
+
+func within(t *testing.T, text string, err error) {
+	t.Helper()
+	lines := strings.Split(text, "\n")
+	flaws, _ := errors.AsType[abac.Flaws](err)
+	for _, f := range flaws {
+		if f.Text == "" || f.Line > len(lines) || f.Line > 0 && (f.Column < 1 || f.Column > utf8.RuneCountInString(lines[f.Line-1])+1) {
+			t.Fatalf("%+v is not within %q", f, text)
+		}
+	}
+}
+
+// FuzzEntities: entities are accepted or what is wrong with them has words, and a place within them.
+func FuzzEntities(f *testing.F) {
+	const user = `{"uid": {"type": "User", "id": "ann"}, "parents": [], "attrs": {}}`
+	for _, text := range []string{"[" + user + "]", "[" + user + ",]", "[{}]", `[{"uid": 1, "attrs": {"é": null}, "parents": [[]]}]`, `[{"uid": {"__entity": 1}}`, "null 1", `[{"a":1,"a":2}]`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := abac.Compile(abac.Set{App: "fuzz", Schema: "entity User { age?: Long };", Entities: text}); err != nil {
+			within(t, text, err)
 		}
 	})
 }

@@ -426,3 +426,40 @@ func TestRegistered(t *testing.T) {
 		t.Errorf("API %+v", a)
 	}
 }
+
+// What serve would refuse in a folder of policies is listed with the rest, at its place in the files.
+func TestTheFolderOfPoliciesIsChecked(t *testing.T) {
+	write(t, good+"policies:\n  dir: rules\nsesions: {}\n")
+	for name, text := range map[string]string{
+		"rules/shop/schema.cedarschema": "entity user;\naction buy appliesTo { principal: user, resource: user };\n",
+		"rules/shop/long.cedar":         "permit (\n  principal is robot, action, resource\n);\npermit (principal, action, resource) when { principal.age > 1 };\n",
+		"rules/till/schema.cedarschema": "entity user in [team];\n",
+		"rules/empty/readme.txt":        "",
+		"rules/UPPER/one.cedar":         "permit (principal, action, resource);",
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, got := check(t, config.LoadOptions{File: config.FileName})
+	for _, want := range []string{
+		"rules/shop/long.cedar:2:16  Unrecognized entity type `robot`.\n",
+		"rules/shop/long.cedar:4:55  Attribute `age` on entity type `user` not found.\n",
+		"rules/till/schema.cedarschema:1:17  Entity \"user\": undefined entity type \"team\".\n",
+		"rules/UPPER  \"UPPER\" names no application",
+		"broker.yaml:32:8  policies.dir  empty: there is no *.cedar and no schema.cedarschema\n",
+		"broker.yaml:33:1  sesions  unknown key",
+		"6 problems, 0 warnings.",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+	write(t, good+"policies:\n  dir: nowhere\n")
+	if _, got := check(t, config.LoadOptions{File: config.FileName}); !strings.Contains(got, `policies.dir  "nowhere" cannot be read: no such file or directory`) {
+		t.Errorf("a folder that is not there:\n%s", got)
+	}
+}

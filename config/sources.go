@@ -65,6 +65,9 @@ func base(key string) string {
 }
 
 func (s Sources) locate(p Problem) Problem {
+	if p.Where != "" {
+		return p // in a file that the configuration names
+	}
 	for _, key := range []string{p.Key, base(p.Key)} {
 		if at, ok := s.places[key]; ok {
 			p.Where, p.line, p.column, p.named = at.where, at.line, at.column, at.line == 0

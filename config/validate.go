@@ -8,13 +8,16 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
+	"example.com/broker/abac"
 	"example.com/broker/internal/secret"
 	"example.com/broker/keys"
 	"example.com/broker/oauth"
@@ -56,6 +59,7 @@ func Validate(c Config, dev bool) []Problem {
 	v.apis()
 	v.providers()
 	v.clients()
+	v.policies()
 	return v.out
 }
 
@@ -322,6 +326,31 @@ func (v *validator) docs() {
 		v.bad(key, "%q has a secret, which a page cannot keep: name a public client", id)
 	case !slices.Contains(c.RedirectURIs, redirect):
 		v.bad(key, "%q cannot come back to the page: add %s to clients.%s.redirect_uris", id, redirect, id)
+	}
+}
+
+// policies reads and compiles the folder of policies, so that what serve would refuse to start with is known before.
+func (v *validator) policies() {
+	const key = "policies.dir"
+	dir := v.c.Policies.Dir
+	if dir == "" {
+		return
+	}
+	sets, err := abac.ReadAll(os.DirFS(dir), ".")
+	if sets == nil && err != nil {
+		v.bad(key, "%q cannot be read: %s", dir, reason(err))
+		return
+	}
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			v.bad(key, "%s", line)
+		}
+	}
+	for _, app := range slices.Sorted(maps.Keys(sets)) {
+		_, err := abac.Compile(sets[app])
+		for _, f := range abac.Findings(filepath.Join(dir, app), err) {
+			v.out = append(v.out, Problem{Where: f.Where, Key: key, Text: f.Text, named: true})
+		}
 	}
 }
 

@@ -2,13 +2,13 @@ package guide
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"example.com/broker/abac"
-	"example.com/broker/internal/fault"
 )
 
 // What an evaluation shows beside the one decision.
@@ -138,7 +138,7 @@ func (d draft) evaluate(live *abac.Engine, now func() time.Time) evaluation {
 	engine, err := abac.Compile(set)
 	var problems []flaw
 	if err != nil {
-		problems = append(problems, d.compileFlaws(err)...)
+		problems = append(problems, compileFlaws(err)...)
 	}
 	r, more := d.run()
 	tests, wrong := d.tests()
@@ -218,7 +218,7 @@ func (r *run) rule(e *abac.Engine, set abac.Set) *ruling {
 			}
 		}
 		if at, ok := places[s.ID]; ok {
-			one.Line, one.Until = at.first, at.last
+			one.Line, one.Until = at.First, at.Last
 		}
 		out.Statements = append(out.Statements, one)
 	}
@@ -237,7 +237,7 @@ func (r *run) permits(set abac.Set, e *abac.Engine, places map[string]place, fai
 		if !at.named {
 			fmt.Fprintf(&text, "@id(%q)\n", s.ID)
 		}
-		text.WriteString(at.text + "\n")
+		text.WriteString(at.Text + "\n")
 	}
 	if text.Len() == 0 {
 		return nil
@@ -406,10 +406,18 @@ func (r *run) tests(e *abac.Engine, cases []testCase) []outcome {
 	return out
 }
 
-// compileFlaws finds the places in what package abac says.
-func (d draft) compileFlaws(err error) []flaw {
-	if fault.CodeOf(err) == "schema_invalid" {
-		return locate("schema", d.Schema, messageOf(err))
+// compileFlaws are what package abac says of the texts, in the panes that they stand in.
+func compileFlaws(err error) []flaw {
+	found, ok := errors.AsType[abac.Flaws](err)
+	if !ok {
+		return []flaw{{Pane: "policies", Text: messageOf(err)}}
 	}
-	return locate("policies", d.Policies, messageOf(err))
+	out := make([]flaw, len(found))
+	for i, f := range found {
+		out[i] = flaw{Pane: "policies", Line: f.Line, Column: f.Column, Text: f.Text}
+		if f.Part == abac.InSchema {
+			out[i].Pane = "schema"
+		}
+	}
+	return out
 }

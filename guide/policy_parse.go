@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"example.com/broker/abac"
@@ -247,65 +246,6 @@ func (d draft) tests() ([]testCase, []flaw) {
 	return out, problems
 }
 
-var (
-	inputPlace = regexp.MustCompile(`<input>:(\d+):(\d+):? ?`)
-	linePlace  = regexp.MustCompile(`^policy policies, line (\d+): `)
-	foundWord  = regexp.MustCompile(`^".*": exact got (\S*) want (\S+)$`)
-	brokenTerm = regexp.MustCompile(`^(".*"): invalid primary$`)
-	ownNames   = strings.NewReplacer("policy policies: ", "", "parser error: ", "", "parse error at ", "", "The schema of playground: ", "")
-)
-
-// locate takes the places out of a message, one problem a line.
-func locate(pane, source, message string) []flaw {
-	var out []flaw
-	for _, text := range strings.Split(message, "\n") {
-		f := flaw{Pane: pane}
-		if m := linePlace.FindStringSubmatch(text); m != nil {
-			f.Line, _ = strconv.Atoi(m[1])
-			f.Column = 1
-			text = text[len(m[0]):]
-		} else if len(out) > 0 && !inputPlace.MatchString(text) {
-			f.Line, f.Column = out[len(out)-1].Line, out[len(out)-1].Column // it goes on about the same statement
-		}
-		if m := inputPlace.FindStringSubmatch(text); m != nil {
-			f.Line, _ = strconv.Atoi(m[1])
-			f.Column, _ = strconv.Atoi(m[2])
-			text = inputPlace.ReplaceAllString(text, "")
-		}
-		if text = ownNames.Replace(text); text != "" {
-			f.say(source, strings.TrimSuffix(text, "."))
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-// say takes over the words of the parser in better ones. It names the word that it did not expect, and the place behind that.
-func (f *flaw) say(source, text string) {
-	if m := brokenTerm.FindStringSubmatch(text); m != nil {
-		text = "an expression is missing or broken before " + m[1]
-	}
-	m := foundWord.FindStringSubmatch(text)
-	if m == nil {
-		f.Text = sentence(text)
-		return
-	}
-	if m[1] == "" {
-		f.Text = "Expected " + m[2] + ", found the end."
-		return
-	}
-	f.Text = fmt.Sprintf("Expected %s, found %s.", m[2], m[1])
-	lines := strings.Split(source, "\n")
-	if f.Line < 1 || f.Line > len(lines) {
-		return
-	}
-	line := []rune(lines[f.Line-1])
-	before := string(line[:min(max(f.Column-1, 0), len(line))])
-	if at := strings.LastIndex(before, m[1]); at >= 0 {
-		f.Column = 1 + len([]rune(before[:at]))
-	}
-}
-
 // messageOf is the text for people, without the code.
 func messageOf(err error) string {
 	if e, ok := errors.AsType[*fault.Error](err); ok {
@@ -314,52 +254,27 @@ func messageOf(err error) string {
 	return err.Error()
 }
 
-// place is where a statement stands: its lines, beginning at 1, its text, and whether that has an @id.
+// place is where a statement stands, and whether it has an @id.
 type place struct {
-	first, last int
-	text        string
-	named       bool
+	abac.Extent
+	named bool
 }
-
-var annotatedID = regexp.MustCompile(`@id\(\s*("(?:[^"\\]|\\.)*")\s*\)`)
 
 // places finds the statements of a policy that compiles, by id.
 func places(text string) map[string]place {
-	var list []place
-	start, first, line := -1, 0, 1
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\n':
-			line++
-		case c == '/' && i+1 < len(text) && text[i+1] == '/':
-			for i+1 < len(text) && text[i+1] != '\n' {
-				i++
-			}
-		case c == ';':
-			if start >= 0 {
-				list = append(list, place{first: first, last: line, text: text[start : i+1]})
-			}
-			start = -1
-		case start < 0 && c > ' ':
-			start, first = i, line
-		case c == '"':
-			for i++; i < len(text) && text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
-		}
-	}
+	list := abac.Extents(text)
 	out := map[string]place{}
 	for i, one := range list {
-		id := "policies"
-		if len(list) > 1 {
+		id := one.ID()
+		named := id != ""
+		switch {
+		case named:
+		case len(list) == 1:
+			id = "policies"
+		default:
 			id = fmt.Sprintf("policies.%d", i+1)
 		}
-		if m := annotatedID.FindStringSubmatch(one.text); m != nil {
-			one.named = json.Unmarshal([]byte(m[1]), &id) == nil
-		}
-		out[id] = one
+		out[id] = place{one, named}
 	}
 	return out
 }

@@ -62,11 +62,15 @@ func TestWhatIsWrongHasAPlace(t *testing.T) {
 	}{
 		{"a word that is none", "policies", 2, 3, "Expected principal, found somebody.", func(d *draft) { d.Policies = "permit (\n  somebody, action, resource);" }},
 		{"text that goes on", "policies", 1, 42, "not terminated", func(d *draft) { d.Policies = `permit(principal,action,resource) when { "abc };` }},
-		{"an action the schema does not know", "policies", 3, 1, "unrecognized action", func(d *draft) { d.Policies = "\n\nforbid (principal, action == Action::\"nix\", resource);" }},
-		{"an attribute the schema does not know", "policies", 1, 1, "colour", func(d *draft) { d.Policies = "permit (principal, action, resource) when { resource.colour == 1 };" }},
+		{"an action the schema does not know", "policies", 3, 38, "Unrecognized action", func(d *draft) { d.Policies = "\n\nforbid (principal, action == Action::\"nix\", resource);" }},
+		{"an attribute the schema does not know", "policies", 1, 54, "colour", func(d *draft) { d.Policies = "permit (principal, action, resource) when { resource.colour == 1 };" }},
+		{"an empty id", "policies", 2, 5, "is no id", func(d *draft) { d.Policies = "\n@id(\"\") permit (principal, action, resource);" }},
+		{"an id that is in use", "policies", 2, 5, "in use in policy policies, line 1", func(d *draft) {
+			d.Policies = "@id(\"a\") permit (principal, action, resource);\n@id(\"a\") permit (principal, action, resource);"
+		}},
 		{"no policy", "policies", 0, 0, "no statement", func(d *draft) { d.Policies = "" }},
 		{"a schema that ends early", "schema", 2, 9, "Expected", func(d *draft) { d.Schema = "entity User;\naction x" }},
-		{"a type the schema lacks", "schema", 0, 0, "undefined", func(d *draft) { d.Schema = "entity User in [Team];" }},
+		{"a type the schema lacks", "schema", 1, 17, "undefined", func(d *draft) { d.Schema = "entity User in [Team];" }},
 		{"a comma too many", "entities", 2, 1, "Invalid character", func(d *draft) { d.Entities = "[{\"uid\": {\"type\": \"User\", \"id\": \"a\"}},\n]" }},
 		{"JSON that ends early", "entities", 1, 2, "ends early", func(d *draft) { d.Entities = "[" }},
 		{"a member twice", "entities", 1, 1, "", func(d *draft) { d.Entities = `[{"uid": {"type": "User", "id": "a"}, "attrs": {"x": 1, "x": 2}}]` }},

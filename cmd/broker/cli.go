@@ -43,6 +43,10 @@ func report(talk io.Writer, err error) int {
 		_ = config.Print(talk, wrong.problems) // nobody reads: the exit code is left
 		return exitUsage
 	}
+	if wrong, ok := errors.AsType[*folderError](err); ok {
+		fmt.Fprintln(talk, wrong)
+		return exitFailed
+	}
 	fmt.Fprintf(talk, "broker: %s\n", explain(err))
 	if misused, ok := errors.AsType[*usageError](err); ok {
 		if misused.command != "" {

@@ -3,12 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -93,8 +94,30 @@ func listPolicies(ctx context.Context, p *program, _ struct{}) ([]policySummary,
 	return out, nil
 }
 
-// readPolicies reads the folder of one application, or of several, and checks them.
-func readPolicies(dir, app string) ([]abac.Set, error) {
+// folderError is what is wrong in folders of policies.
+type folderError struct{ findings []abac.Finding }
+
+func (e *folderError) Error() string {
+	var text strings.Builder
+	for _, f := range e.findings {
+		fmt.Fprintf(&text, "%s  %s\n", f.Where, f.Text)
+	}
+	noun := "problems"
+	if len(e.findings) == 1 {
+		noun = "problem"
+	}
+	return fmt.Sprintf("%s%d %s.  Docs: docs/policies.md", text.String(), len(e.findings), noun)
+}
+
+// folder is the set of one application and where it was read from.
+type folder struct {
+	abac.Set
+	dir    string
+	engine *abac.Engine
+}
+
+// readPolicies reads the folder of one application, or of several, and compiles them.
+func readPolicies(dir, app string) ([]folder, error) {
 	whole, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -103,27 +126,28 @@ func readPolicies(dir, app string) ([]abac.Set, error) {
 	if name == "" {
 		name = filepath.Base(whole)
 	}
-	var sets []abac.Set
+	var out []folder
 	one, err := abac.Read(os.DirFS(whole), ".", name)
 	if err == nil {
-		sets = append(sets, one)
+		out = append(out, folder{Set: one, dir: dir})
 	} else {
 		all, below := abac.ReadAll(os.DirFS(whole), ".")
 		if below != nil || len(all) == 0 || app != "" {
-			return nil, fmt.Errorf("%s: %w", dir, err)
+			return nil, fmt.Errorf("%s: %w", dir, cmp.Or(below, err))
 		}
-		for _, s := range all {
-			sets = append(sets, s)
-		}
-		slices.SortFunc(sets, func(a, b abac.Set) int { return cmp.Compare(a.App, b.App) })
-	}
-	var problems []error
-	for _, s := range sets {
-		if _, err := abac.Compile(s); err != nil {
-			problems = append(problems, err)
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			out = append(out, folder{Set: all[name], dir: filepath.Join(dir, name)})
 		}
 	}
-	return sets, errors.Join(problems...)
+	wrong := &folderError{}
+	for i := range out {
+		out[i].engine, err = abac.Compile(out[i].Set)
+		wrong.findings = append(wrong.findings, abac.Findings(out[i].dir, err)...)
+	}
+	if len(wrong.findings) > 0 {
+		return nil, wrong
+	}
+	return out, nil
 }
 
 func newPolicyApply(t *target) *cobra.Command {
@@ -146,7 +170,7 @@ func newPolicyApply(t *target) *cobra.Command {
 			var done []policySummary
 			var rows [][]string
 			for _, s := range sets {
-				one, err := ask[policySummary](ctx, c, "policy.apply", s)
+				one, err := ask[policySummary](ctx, c, "policy.apply", s.Set)
 				if err != nil {
 					return err
 				}
@@ -160,7 +184,10 @@ func newPolicyApply(t *target) *cobra.Command {
 
 func newPolicyCheck() *cobra.Command {
 	var app string
-	cmd := &cobra.Command{Use: "check DIR", Short: "Check a folder as apply does, and store nothing", Args: arguments("DIR")}
+	cmd := &cobra.Command{Use: "check DIR", Short: "Check a folder as apply does, and store nothing", Args: arguments("DIR"),
+		Long: "Check the policies, the schema and the entities of a folder as apply does, and store nothing. What is wrong is listed on stderr, all of it,\n" +
+			"each with file, line and column.",
+		Example: "  broker policy check examples/authzen/todo"}
 	cmd.Flags().StringVar(&app, "app", "", "name of the application (default: that of the folder)")
 	f := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
