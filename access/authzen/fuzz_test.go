@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"example.com/broker/abac"
+	"example.com/broker/internal/secret"
 )
 
 func example(tb testing.TB, app string) *abac.Engine {
@@ -39,6 +40,10 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	e := example(f, "certification")
+	seal, err := secret.NewSealer(make([]byte, secret.KeySize))
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		o, err := parse(raw)
 		if err != nil {
@@ -71,7 +76,7 @@ func FuzzRequest(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			at, err := o.position(what, "certification", q)
+			at, err := o.position(seal, what, "certification", q)
 			if err != nil {
 				continue
 			}
@@ -83,12 +88,12 @@ func FuzzRequest(f *testing.F) {
 				judge(one)
 			}
 			at.After = "alice"
-			if _, err := at.continued(at.token(), false); err != nil {
+			if _, err := at.continued(seal, at.token(seal), false); err != nil {
 				t.Fatalf("%s: its own token is refused: %v", raw, err)
 			}
 			other := at
 			other.Search += "x"
-			if _, err := other.continued(at.token(), false); err == nil {
+			if _, err := other.continued(seal, at.token(seal), false); err == nil {
 				t.Fatalf("%s: the token of another search is taken", raw)
 			}
 		}

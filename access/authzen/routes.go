@@ -12,6 +12,7 @@ import (
 	"example.com/broker/apikeys"
 	"example.com/broker/clients"
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/secret"
 	"example.com/broker/web"
 )
 
@@ -24,6 +25,8 @@ type Deps struct {
 	Guards   web.Guards // of these Access, User and Now
 	// DefaultApp is asked at the issuer's own base path by callers whom no application is named after, "" for none.
 	DefaultApp string
+	// Seal signs the tokens that pages of a search are continued by.
+	Seal *secret.Sealer
 	// Sign signs metadata (AuthZEN §9.1.3); the same claims give the same text for as long as the key lasts.
 	Sign func(claims map[string]any) (string, error)
 	// Observe counts answers: result is "allow", "deny", "error" or "search".

@@ -13,6 +13,7 @@ import (
 
 	"example.com/broker/abac"
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/secret"
 	"example.com/broker/internal/strictjson"
 )
 
@@ -62,7 +63,7 @@ func (d Deps) search(what searched) func(*gin.Context) error {
 		if err != nil {
 			return err
 		}
-		at, err := o.position(what, e.App, q)
+		at, err := o.position(d.Seal, what, e.App, q)
 		if err != nil {
 			return err
 		}
@@ -92,7 +93,7 @@ func (d Deps) search(what searched) func(*gin.Context) error {
 			answer.Page = &page{Count: len(answer.Results)}
 			if more {
 				at.After = last
-				answer.Page.NextToken = at.token()
+				answer.Page.NextToken = at.token(d.Seal)
 			}
 		}
 		d.Observe("authzen", "search")
@@ -148,8 +149,8 @@ func (q question) about(what searched, id string) (question, result) {
 	}
 }
 
-// position is where a page begins. As a token it is bound to the search it came from; it is no secret, and lets nobody see what the
-// search would not show.
+// position is where a page begins. As a token it is bound to the search it came from and signed; it is no secret, and not sealed, since the
+// same search has the same answer each time.
 type position struct {
 	After  string `json:"a"`
 	Limit  int    `json:"l"`
@@ -157,16 +158,18 @@ type position struct {
 	paged  bool
 }
 
-func (p position) token() string {
+const tokenPurpose = "authzen-page"
+
+func (p position) token(by *secret.Sealer) string {
 	raw, err := json.Marshal(p)
 	if err != nil {
 		return "" // a struct of texts and a number
 	}
-	return base64.RawURLEncoding.EncodeToString(raw)
+	return by.Sign(tokenPurpose, raw)
 }
 
 // position reads the member page. A token of another search, and one whose limit was another, is fault.Invalid (AuthZEN §8.2).
-func (o object) position(what searched, app string, q question) (position, error) {
+func (o object) position(by *secret.Sealer, what searched, app string, q question) (position, error) {
 	p, paged, err := o.member("page")
 	if err != nil {
 		return position{}, err
@@ -192,19 +195,19 @@ func (o object) position(what searched, app string, q question) (position, error
 		if text == "" {
 			return at, nil
 		}
-		return at.continued(text, limited)
+		return at.continued(by, text, limited)
 	}
 	return position{}, invalid("page.token must be a string.")
 }
 
-func (p position) continued(token string, limited bool) (position, error) {
+func (p position) continued(by *secret.Sealer, token string, limited bool) (position, error) {
 	bad := fault.New(fault.Invalid, "token_invalid", "page.token is not one that this search was answered with: repeat the search as it was.")
-	raw, err := base64.RawURLEncoding.DecodeString(token)
+	raw, err := by.Verify(tokenPurpose, token)
 	if err != nil {
 		return position{}, bad
 	}
 	var at position
-	if json.Unmarshal(raw, &at) != nil || at.Search != p.Search || at.Limit < 0 || at.Limit > maxResults || limited && at.Limit != p.Limit || at.token() != token {
+	if json.Unmarshal(raw, &at) != nil || at.Search != p.Search || limited && at.Limit != p.Limit {
 		return position{}, bad
 	}
 	at.paged = true

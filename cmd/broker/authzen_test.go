@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
@@ -495,7 +496,19 @@ func TestSearchesByPage(t *testing.T) {
 		}
 		page := search("bob", `{"limit":2}`).json["page"].(map[string]any)
 		token := page["next_token"].(string)
+		if again := search("bob", `{"limit":2}`).json["page"].(map[string]any); again["next_token"] != token {
+			t.Errorf("the same search is continued by %s, and by %v", token, again["next_token"])
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(token)
+		at := bytes.Index(raw, []byte(`"l":2`))
+		if err != nil || at < 0 {
+			t.Fatalf("a token holds %q, %v", raw, err)
+		}
+		forged := bytes.Clone(raw)
+		forged[at+4] = '1'
 		for rule, r := range map[string]reply{
+			"a forged limit":  search("bob", `{"token":"`+base64.RawURLEncoding.EncodeToString(forged)+`"}`),
+			"what it holds":   search("bob", `{"token":"`+base64.RawURLEncoding.EncodeToString(raw[bytes.IndexByte(raw, '{'):])+`"}`),
 			"another subject": search("alice", `{"token":"`+token+`"}`), "another limit": search("bob", `{"limit":3,"token":"`+token+`"}`),
 			"other properties": search("bob", `{"token":"`+token+`","properties":{"sort":"id"}}`), "half a token": search("bob", `{"token":"`+token[:9]+`"}`),
 		} {

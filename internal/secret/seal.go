@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -13,7 +14,7 @@ import (
 	"strings"
 )
 
-// ErrSealed is returned by Open for anything that no key of the list opens: forged, cut short, sealed for another purpose or by a
+// ErrSealed is returned by Open and Verify for anything that no key of the list opens: forged, cut short, sealed for another purpose or by a
 // key since removed.
 var ErrSealed = errors.New("secret: cannot open sealed value")
 
@@ -59,6 +60,34 @@ func (s *Sealer) Open(purpose, sealed string) ([]byte, error) {
 		}
 	}
 	return nil, ErrSealed
+}
+
+// Sign returns data with a MAC of it for one purpose, in unpadded base64url. Everybody can read it and nobody else can make it; unlike what is
+// sealed, the same data is the same text each time.
+func (s *Sealer) Sign(purpose string, data []byte) string {
+	return base64.RawURLEncoding.EncodeToString(append(mac(s.keys[0], purpose, data), data...))
+}
+
+// Verify reverses Sign, or returns ErrSealed. Exactly one text is taken.
+func (s *Sealer) Verify(purpose, signed string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(signed)
+	if err != nil || strings.ContainsAny(signed, "\r\n") || len(b) < sha256.Size {
+		return nil, ErrSealed
+	}
+	sum, data := b[:sha256.Size], b[sha256.Size:]
+	for _, k := range s.keys {
+		if hmac.Equal(sum, mac(k, purpose, data)) {
+			return data, nil
+		}
+	}
+	return nil, ErrSealed
+}
+
+// mac has keys of its own: one key never serves two mechanisms.
+func mac(key []byte, purpose string, data []byte) []byte {
+	h := hmac.New(sha256.New, derive(key, "mac/"+purpose))
+	h.Write(data)
+	return h.Sum(nil)
 }
 
 // Derived returns a Sealer whose only key comes from v: what it seals can be opened by whoever still holds v and by nobody else.

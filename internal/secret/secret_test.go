@@ -264,3 +264,43 @@ func TestDerivedOpensForWhoeverHoldsTheValue(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsSignedIsTakenAsItWas(t *testing.T) {
+	s := sealer(t, 1)
+	text := s.Sign("page", []byte(`{"after":"a"}`))
+	if again := s.Sign("page", []byte(`{"after":"a"}`)); again != text {
+		t.Errorf("the same data is %s, then %s", text, again)
+	}
+	if got, err := s.Verify("page", text); err != nil || string(got) != `{"after":"a"}` {
+		t.Errorf("Verify = %s, %v", got, err)
+	}
+	if got, err := sealer(t, 2, 1).Verify("page", text); err != nil || string(got) != `{"after":"a"}` {
+		t.Errorf("with a newer key in front: %s, %v", got, err)
+	}
+	if got, err := s.Verify("page", s.Sign("page", nil)); err != nil || len(got) != 0 {
+		t.Errorf("no data: %s, %v", got, err)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range raw {
+		forged := bytes.Clone(raw)
+		forged[i] ^= 1
+		if _, err := s.Verify("page", base64.RawURLEncoding.EncodeToString(forged)); !errors.Is(err, secret.ErrSealed) {
+			t.Errorf("byte %d changed: %v", i, err)
+		}
+	}
+	for rule, in := range map[string]string{
+		"nothing": "", "half": text[:20], "data alone": base64.RawURLEncoding.EncodeToString([]byte(`{"after":"a"}`)), "padded": text + "=", "a line break": text + "\n",
+		"more data": base64.RawURLEncoding.EncodeToString(append(raw, 'x')), "for another purpose": s.Sign("other", []byte(`{"after":"a"}`)),
+		"by another key": sealer(t, 2).Sign("page", []byte(`{"after":"a"}`)), "sealed": s.Seal("page", []byte(`{"after":"a"}`)), "sealed for the MAC": s.Seal("mac/page", []byte(`{"after":"a"}`)),
+	} {
+		if _, err := s.Verify("page", in); !errors.Is(err, secret.ErrSealed) {
+			t.Errorf("%s: %v", rule, err)
+		}
+	}
+	if _, err := s.Open("page", text); !errors.Is(err, secret.ErrSealed) {
+		t.Errorf("what is signed is no seal: %v", err)
+	}
+}
