@@ -422,6 +422,31 @@ scenario('the broker knows what was revoked', s, {}, async ({ page }) => {
   await fetch(`${s.broker.issuer}/logout`, { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
   await page.locator('#ask').click();
   await page.locator('#ask-answer', { hasText: 'invalid_token' }).waitFor();
+  await says(page, 'Signed, and refused by this broker');
+  await page.locator('#check-verdict', { hasText: '401 invalid_token: the token was revoked' }).waitFor();
+  const { access_token: other } = await mint(s.broker, 'alice');
+  await paste(page, other);
+  await says(page, 'Valid: signed by this broker');
+  await page.locator('#check-verdict', { hasText: 'The API takes it' }).waitFor();
+});
+
+scenario('what was pasted a moment ago is what is verified and said', s, {}, async ({ page }) => {
+  const { access_token: token } = await mint(s.broker, 'alice');
+  await open(page);
+  await page.evaluate((text) => {
+    document.getElementById('token').value = text;
+    document.getElementById('token').dispatchEvent(new Event('input'));
+    document.getElementById('verify').click();
+  }, token);
+  await page.locator('#live', { hasText: 'Valid: signed by this broker' }).waitFor({ state: 'attached' });
+});
+
+scenario('nothing is called good beside a signature that does not match', s, {}, async ({ page }) => {
+  const parts = new Parts((await mint(s.broker, 'alice')).access_token);
+  await open(page);
+  await paste(page, parts.with({ claims: { roles: ['admin'] } }));
+  await says(page, 'The signature does not match');
+  assert.deepEqual(await findings(page), ['The signature does not match']);
 });
 
 scenario('where the browser may not verify, the page says so and the broker can', s, {}, async ({ page }) => {

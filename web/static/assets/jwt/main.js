@@ -100,7 +100,7 @@ function verdict(found) {
       return level("warn", "Decoded, not verified", signature.why ?? "None of the given keys is for its algorithm and key id.");
     case "unsupported": return level("warn", "Decoded, not verified", canVerify() ? `This browser cannot check ${token.header.value.alg}.`
       : "Browsers check signatures on https and on localhost only, and this page is on neither.");
-    case "good": return goodVerdict(found, level);
+    case "good": return signature.refused ? level("error", "Signed, and refused by this broker", signature.refused) : goodVerdict(found, level);
   }
   const wrong = found.find((f) => f.level === "error");
   if (wrong) return level("warn", `Decoded, not verified: ${within(wrong.title)}`, wrong.text);
@@ -132,6 +132,7 @@ function show() {
   byId("claims-panel").hidden = !claims;
   byId("header-panel").hidden = !isJWS && token.kind !== "jwe";
   if (isJWS) {
+    if (signature.state === "bad") found.unshift({ level: "error", title: "The signature does not match", text: "What the token says was not signed so." });
     showFindings(found, { refetch });
     showPayload(token.payload);
     if (claims) showClaims(claims, found, issuer, now());
@@ -194,7 +195,7 @@ function showCheck() {
     return showChecks([]);
   }
   const steps = check(token, want, signature, now());
-  const failed = steps.find((s) => s.state === "fail");
+  const failed = steps.find((s) => s.state === "fail") ?? (signature.refused && { code: "invalid_token", words: signature.refused });
   const open = steps.some((s) => s.state === "skip");
   const status = { invalid_token: 401, insufficient_scope: 403 }[failed?.code];
   byId("check-verdict").dataset.level = failed ? "error" : open ? "info" : "good";
@@ -208,14 +209,14 @@ function refetch() {
 }
 
 function verifyNow() {
-  checkSignature();
+  decode(); // what was typed a moment ago may not have been read yet
   byId("verdict").scrollIntoView({ block: "nearest" });
   return sayVerdict();
 }
 
 /** The production verifier, which knows what was revoked. It gets the token only by this button. */
 async function ask() {
-  const answer = byId("ask-answer");
+  const answer = byId("ask-answer"), asked = token.token;
   answer.textContent = "Asking…";
   try {
     const response = await fetch(verifyURL, {
@@ -223,6 +224,9 @@ async function ask() {
     });
     const said = await response.json();
     if (!response.ok) throw new Error(said.detail);
+    if (asked !== token.token) return; // another token meanwhile
+    signature.refused = said.valid ? "" : said.description;
+    show();
     answer.dataset.level = said.valid ? "good" : "error";
     answer.textContent = said.valid ? "The broker takes it: signed by it, in force, and not revoked." : `The broker refuses it. ${said.code}: ${said.description}`;
   } catch (problem) {
@@ -294,7 +298,6 @@ byId("ask").addEventListener("click", ask);
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
-  decode();
   verifyNow();
 });
 window.addEventListener("hashchange", takeFragment);
