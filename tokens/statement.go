@@ -23,3 +23,9 @@ func (i *Issuer) Statement(claims map[string]any) (string, error) {
 	}
 	return raw, nil
 }
+
+// StatementKey returns the id of the key that Statement signs with now. Errors are those of keys.Ring.Signer.
+func (i *Issuer) StatementKey() (string, error) {
+	kid, _, err := i.o.Ring.Signer(keys.RS256)
+	return kid, err
+}

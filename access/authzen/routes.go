@@ -29,8 +29,12 @@ type Deps struct {
 	Seal *secret.Sealer
 	// Sign signs metadata (AuthZEN §9.1.3); the same claims give the same text for as long as the key lasts.
 	Sign func(claims map[string]any) (string, error)
+	// KeyID names the key that Sign signs with now.
+	KeyID func() (string, error)
 	// Observe counts answers: result is "allow", "deny", "error" or "search".
 	Observe func(kind, result string)
+
+	documents *documents
 }
 
 // Base is where an application's decision point is, below the issuer.
@@ -48,6 +52,7 @@ func Routes(d Deps) []web.Route {
 	if d.Observe == nil {
 		d.Observe = func(string, string) {}
 	}
+	d.documents = &documents{by: map[string]signedDocument{}}
 	guard := web.Guard{Name: "key|client", Check: d.authenticate}
 	var out []web.Route
 	for _, base := range []string{"", Base + ":app"} {
