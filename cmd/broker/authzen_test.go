@@ -423,6 +423,15 @@ func TestWhoMayAskForDecisions(t *testing.T) {
 				t.Errorf("%s: %d %q %s, want %d", row.who, r.StatusCode, challenge, r.raw, row.status)
 			}
 		}
+		// docs/policies.md: every viewer may, until the role says otherwise.
+		own := pep{w, p.base, "Bearer " + viewer.ask(http.MethodPost, "/api-keys", map[string]any{"name": "own", "scopes": []string{"decisions:read"}}).str("key")}
+		if r := own.ask("evaluation", question); r.StatusCode != http.StatusOK {
+			t.Errorf("a viewer: %d %s", r.StatusCode, r.raw)
+		}
+		w.writer("boss", "admin").ask(http.MethodPut, "/admin/api/roles/viewer", map[string]any{"permissions": []string{"articles:read", "data:read"}}).is(t, http.StatusOK, "")
+		if r := own.ask("evaluation", question); r.StatusCode != http.StatusForbidden {
+			t.Errorf("a viewer, narrowed: %d %s", r.StatusCode, r.raw)
+		}
 		who := w.writer("gone", "admin")
 		key := who.ask(http.MethodPost, "/api-keys", map[string]any{"name": "k", "scopes": []string{"decisions:read"}})
 		gone := pep{w, p.base, "Bearer " + key.str("key")}
