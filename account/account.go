@@ -2,6 +2,7 @@
 package account
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -94,7 +95,7 @@ func (e *endpoints) dashboard(c *gin.Context) error {
 		return err
 	}
 	p := pages.SignedIn{
-		Account: pages.Account{Name: firstOf(u.Name, u.Username, u.Email), Detail: firstOf(u.Email, u.Username)},
+		Account: pages.Account{Name: cmp.Or(u.Name, u.Username, u.Email), Detail: cmp.Or(u.Email, u.Username)},
 		Email:   u.Email, Verified: u.EmailVerified, Username: u.Username, UserID: u.ID, Password: u.Password != "",
 		Since: who.Session.AuthTime, Until: who.Session.Until,
 	}
@@ -105,22 +106,13 @@ func (e *endpoints) dashboard(c *gin.Context) error {
 		}
 	}
 	for _, l := range u.Identities {
-		i := pages.Identity{Provider: l.Provider, Handle: firstOf(l.Handle, l.Email), Linked: l.LinkedAt}
+		i := pages.Identity{Provider: l.Provider, Handle: cmp.Or(l.Handle, l.Email), Linked: l.LinkedAt}
 		if up, err := e.Providers.Get(l.Provider); err == nil {
 			i.Provider, i.Kind = up.Config().Name, up.Config().Kind
 		}
 		p.Identities = append(p.Identities, i)
 	}
 	return web.Page(c, http.StatusOK, p)
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // logout ends the session of the cookie, or revokes the bearer token it is called with. A browser without a session is signed out

@@ -234,7 +234,7 @@ func (e *endpoints) checkIssuer(ctx context.Context, p providers.Provider, q url
 func (e *endpoints) finish(c *gin.Context, p providers.Provider, t signin.Trip, result providers.Result) error {
 	ctx := c.Request.Context()
 	k := p.Config()
-	policy := users.Policy{Linking: users.Linking(k.Linking), Registration: e.Registration}
+	policy := users.Policy{Linking: k.Linking, Registration: e.Registration}
 	if k.Registration != nil {
 		policy.Registration = *k.Registration
 	}

@@ -13,6 +13,7 @@ import (
 	"example.com/broker/oauth"
 	"example.com/broker/providers"
 	"example.com/broker/rbac"
+	"example.com/broker/users"
 )
 
 // What the adapters are called in a file.
@@ -74,7 +75,7 @@ func (c Config) RegisteredProviders(now func() time.Time) []providers.Config {
 		out = append(out, providers.Config{
 			ID: id, Kind: p.kind(id), Name: p.name(id), Namespace: cmp.Or(p.Namespace, p.Issuer), Issuer: p.Issuer, ClientID: p.ClientID,
 			ClientSecret: p.ClientSecret, AuthMethod: p.AuthMethod, Scopes: some(p.Scopes), SubjectClaim: p.SubjectClaim,
-			HostedDomains: some(p.HostedDomains), Linking: providers.Linking(cmp.Or(p.Linking, string(providers.LinkProve))),
+			HostedDomains: some(p.HostedDomains), Linking: users.Linking(cmp.Or(p.Linking, string(users.LinkProve))),
 			Registration: p.Registration, Disabled: p.Disabled, AllowPrivate: p.AllowPrivate, Groups: c.readsGroups(id), CAFile: p.CAFile,
 			AuthURL: p.AuthURL, TokenURL: p.TokenURL, APIURL: p.APIURL,
 			RedirectURI: strings.TrimSuffix(c.Issuer, "/") + "/callback/" + id, Now: now,

@@ -14,6 +14,7 @@ import (
 	"example.com/broker/oauth"
 	"example.com/broker/providers"
 	"example.com/broker/rbac"
+	"example.com/broker/users"
 )
 
 const minSecret = 32
@@ -54,7 +55,7 @@ func (v *validator) provider(key, id string, p Provider) {
 		v.bad(key+".client_secret", "is missing: set it, or the file that holds it in client_secret_file")
 	}
 	v.oneOf(key+".token_endpoint_auth_method", p.AuthMethod, oauth.AuthClientSecretBasic, oauth.AuthClientSecretPost)
-	v.oneOf(key+".linking", p.Linking, string(providers.LinkOff), string(providers.LinkProve), string(providers.LinkTrust))
+	v.oneOf(key+".linking", p.Linking, string(users.LinkOff), string(users.LinkProve), string(users.LinkTrust))
 	v.scopes(key+".scopes", p.Scopes)
 	v.caFile(key+".ca_file", p.CAFile)
 	for i, d := range p.HostedDomains {

@@ -16,6 +16,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"example.com/broker/oauth"
 )
 
 const (
@@ -109,18 +111,10 @@ func checkURL(u *url.URL, allowPrivate bool) error {
 		return fmt.Errorf("%.200q is not an https:// address without credentials and fragment: %w", u.Redacted(), ErrAddress)
 	case u.Scheme == "https":
 		return nil
-	case u.Scheme == "http" && allowPrivate && loopbackHost(host):
+	case u.Scheme == "http" && allowPrivate && oauth.IsLoopbackHost(host):
 		return nil
 	}
 	return fmt.Errorf("%.200q does not begin with https:// (http:// is for this computer, with allow_private): %w", u.Redacted(), ErrAddress)
-}
-
-func loopbackHost(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
 }
 
 // dialControl checks the address of each connection when it is made. By then the name is resolved, so that neither its spelling nor an

@@ -10,16 +10,6 @@ import (
 	"example.com/broker/users"
 )
 
-// Linking says what happens when a new identity brings a verified address that another account has.
-type Linking string
-
-// The ways of linking (per provider).
-const (
-	LinkOff   Linking = "off"   // a new account without the address
-	LinkProve Linking = "prove" // prove the way you sign in already, then link
-	LinkTrust Linking = "trust" // link where the upstream is authoritative for the address and the local one is verified too
-)
-
 // Config is one configured provider.
 type Config struct {
 	ID           string // immutable; the callback path is /callback/<ID>
@@ -36,7 +26,7 @@ type Config struct {
 	SubjectClaim string // "sub" by default
 	// HostedDomains restricts Google to these `hd` values.
 	HostedDomains []string
-	Linking       Linking
+	Linking       users.Linking
 	// Registration lets unknown people in: nil means the installation's setting.
 	Registration *bool
 	Disabled     bool

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"example.com/broker/oauth"
 )
 
 const (
@@ -187,7 +189,7 @@ func (c *Claims) setScope(m member) error {
 	if err := setString(&c.Scope, m); err != nil {
 		return err
 	}
-	if clean(c.Scope, len(c.Scope)) != c.Scope {
+	if oauth.Describe(c.Scope) != c.Scope {
 		return errors.New("'scope' holds characters that no scope has")
 	}
 	return nil

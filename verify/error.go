@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/broker/oauth"
 )
 
 // The codes an [Error] carries. All but CodeMissingToken appear on the wire as RFC 6750 section 3.1 defines them;
@@ -152,24 +154,10 @@ func unavailable(description string, cause error) *Error {
 func show(value string) string { return "'" + clean(value, maxShown) + "'" }
 
 // clean maps text to the characters of error_description and cuts it to limit bytes.
-// RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E, so neither quote nor backslash can end the quoted string.
+// Neither a quote nor a backslash, of which those are none, can end the quoted string of a challenge.
 func clean(text string, limit int) string {
-	cut := len(text) > limit
-	if cut {
-		text = text[:limit]
+	if len(text) > limit {
+		return oauth.Describe(text[:limit]) + "..."
 	}
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case r == '"':
-			return '\''
-		case r < 0x20 || r > 0x7e || r == '\\':
-			return '?'
-		default:
-			return r
-		}
-	}, text)
-	if cut {
-		text += "..."
-	}
-	return text
+	return oauth.Describe(text)
 }

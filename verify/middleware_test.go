@@ -130,7 +130,7 @@ func TestMiddlewareAnswers(t *testing.T) {
 			"received text cannot leave the quotes", "/",
 			[]string{"Bearer " + other},
 			401, "invalid_token",
-			bare + `, error="invalid_token", error_description="the audience is ''x?', 'https://orders.example' is expected"`, "",
+			bare + `, error="invalid_token", error_description="the audience is ''x/', 'https://orders.example' is expected"`, "",
 		},
 		{
 			"revoked token", "/",

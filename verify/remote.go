@@ -5,13 +5,13 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.com/broker/oauth"
 )
 
 const (
@@ -115,15 +115,10 @@ func checkAddress(address string, insecure bool) error {
 	if u.Host == "" || u.User != nil || u.Fragment != "" {
 		return fmt.Errorf("the address %s is not an absolute URL without user and fragment", show(u.Redacted()))
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !insecure && !isLoopback(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !insecure && !oauth.IsLoopbackHost(u.Hostname())) {
 		return fmt.Errorf("the address %s is not https", show(address))
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // Key implements [KeySet]. It waits for a fetch only if it cannot answer without; it returns ctx's error if ctx ends

@@ -3,6 +3,7 @@
 package authorize
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -295,18 +296,11 @@ func (e *endpoint) ask(c *gin.Context, t signin.Trip, app clients.Client, u user
 	hidden := []pages.Field{{Name: "tx", Value: e.Trips.Seal(t, web.BrowserID(c))}}
 	p := pages.Consent{
 		App: name(app), RedirectURI: t.Request.RedirectURI, Hidden: hidden,
-		Account:    &pages.Account{Name: u.Name, Detail: cmpOr(u.Email, u.Username)},
+		Account:    &pages.Account{Name: u.Name, Detail: cmp.Or(u.Email, u.Username)},
 		UseAnother: &pages.Action{URL: "/login", Hidden: append(slices.Clone(hidden), pages.Field{Name: "switch", Value: "1"})},
 		Scopes:     pages.DescribeScopes(asks, ""),
 	}
 	return web.Page(c, http.StatusOK, p)
-}
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // consent takes the answer to ask.
