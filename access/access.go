@@ -27,16 +27,30 @@ type Guard struct{ o Options }
 // once.
 func NewGuard(sets func() map[string][]rbac.Permission) *Guard { return New(Options{Sets: sets}) }
 
+// Missing is the cause of "role_missing" and "scope_missing": what would have done, one of Roles or a scope that reaches Permission.
+type Missing struct {
+	Roles      []string
+	Permission rbac.Permission
+}
+
+func (m *Missing) Error() string {
+	if len(m.Roles) > 0 {
+		return "a role is missing"
+	}
+	return "a scope is missing"
+}
+
 // Check returns nil if the actor's roles, within the scopes of the credential, allow the permission. Otherwise fault.Forbidden: "role"
 // where another role would do, naming those that would; "scope" where the credential is too narrow.
 func (g *Guard) Check(a Actor, want rbac.Permission) error {
 	sets := g.o.Sets()
 	if !rbac.Can(sets, a.Roles, want) {
-		return fault.New(fault.Forbidden, "role_missing", "This needs the permission %s. Any of these roles would do: %s. Yours: %s.",
-			want, orNone(rbac.RolesFor(sets, want)), orNone(a.Roles))
+		roles := rbac.RolesFor(sets, want)
+		return fault.Wrap(&Missing{Roles: roles, Permission: want}, fault.Forbidden, "role_missing",
+			"This needs the permission %s. Any of these roles would do: %s. Yours: %s.", want, orNone(roles), orNone(a.Roles))
 	}
 	if !a.within(want) {
-		return fault.New(fault.Forbidden, "scope_missing", "Your role allows %s, but this credential does not: ask for the scope %s.", want, want)
+		return fault.Wrap(&Missing{Permission: want}, fault.Forbidden, "scope_missing", "Your role allows %s, but this credential does not: ask for the scope %s.", want, want)
 	}
 	return nil
 }
@@ -79,7 +93,7 @@ func AnyRole(a Actor, roles ...string) error {
 			}
 		}
 	}
-	return fault.New(fault.Forbidden, "role_missing", "This needs one of these roles: %s. Yours: %s.", strings.Join(roles, ", "), orNone(a.Roles))
+	return fault.Wrap(&Missing{Roles: roles}, fault.Forbidden, "role_missing", "This needs one of these roles: %s. Yours: %s.", strings.Join(roles, ", "), orNone(a.Roles))
 }
 
 func orNone(names []string) string {

@@ -8,7 +8,7 @@ import (
 // Within returns fault.Forbidden "scope_missing" unless the credential reaches as far as the permission, whatever the roles say.
 func Within(a Actor, want rbac.Permission) error {
 	if !a.within(want) {
-		return fault.New(fault.Forbidden, "scope_missing", "This credential does not reach that far: ask for the scope %s.", want)
+		return fault.Wrap(&Missing{Permission: want}, fault.Forbidden, "scope_missing", "This credential does not reach that far: ask for the scope %s.", want)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (e *endpoints) createKey(c *gin.Context) error {
 	who, actor := web.CallerOf(c), e.Guards.Actor(c)
 	for _, named := range []string{in.OwnerID, in.Owner, in.User, in.UserID, in.Org} {
 		if named != "" && named != who.User.ID {
-			return fault.New(fault.Forbidden, "owner_foreign", "The body names somebody else: a key belongs to whoever makes it. Leave owner_id and its like out.")
+			return web.Denied(c, fault.New(fault.Forbidden, "owner_foreign", "The body names somebody else: a key belongs to whoever makes it. Leave owner_id and its like out."))
 		}
 	}
 	scopes := oauth.Scopes{"data:read"}
@@ -57,7 +57,7 @@ func (e *endpoints) createKey(c *gin.Context) error {
 		scopes = *in.Scopes
 	}
 	if err := e.Guards.Access.MayGive(actor, scopes); err != nil {
-		return err
+		return web.Denied(c, err)
 	}
 	if in.ExpiresIn < 0 || in.ExpiresIn > int64(apikeys.MaxLife/time.Second) {
 		return fault.New(fault.Invalid, "key_request_invalid", "expires_in is %d, expected 1 to %d seconds.", in.ExpiresIn, int64(apikeys.MaxLife/time.Second))
@@ -80,7 +80,7 @@ func (e *endpoints) listKeys(c *gin.Context) error {
 	owner := web.CallerOf(c).User.ID
 	if asked := c.Query("owner_id"); asked != "" && asked != owner {
 		if err := e.Guards.Access.Check(e.Guards.Actor(c), manageAny); err != nil {
-			return err
+			return web.Denied(c, err)
 		}
 		owner = asked
 	}

@@ -39,13 +39,17 @@ type Log struct {
 	chain string
 	batch []Event
 
+	coarse coarse
+
 	mu     sync.RWMutex // held by Record for reading
 	closed bool
 }
 
 // NewLog records into store.
 func NewLog(store Store, now func() time.Time, log *slog.Logger) *Log {
-	return &Log{store: store, now: now, log: log, queue: make(chan Event, queueLength)}
+	l := &Log{store: store, now: now, log: log, queue: make(chan Event, queueLength)}
+	l.coarse = coarse{log: l, kinds: map[kind]*repeated{}}
+	return l
 }
 
 // Record takes an event. It never waits: should the store be away for so long that the queue is full, or Run be over, the event goes to
@@ -83,6 +87,9 @@ func (l *Log) Run(ctx context.Context) error {
 				l.flush(ctx)
 			}
 		case <-tick.C:
+			if queue != nil { // else the counts wait, which grow no memory
+				l.addDue(false)
+			}
 			l.flush(ctx)
 		case <-ctx.Done():
 			return l.finish(ctx)
@@ -103,6 +110,13 @@ func (l *Log) add(e Event) {
 	e.Chain = link(l.chain, e)
 	l.chain = e.Chain
 	l.batch = append(l.batch, e)
+}
+
+// addDue adds what stands for events that were counted.
+func (l *Log) addDue(end bool) {
+	for _, e := range l.coarse.due(l.now(), end) {
+		l.add(e)
+	}
 }
 
 // flush keeps the batch if the store does not take it; the next tick tries again.
@@ -130,6 +144,7 @@ func (l *Log) finish(ctx context.Context) error {
 		case e := <-l.queue:
 			l.add(e)
 		default:
+			l.addDue(true)
 			l.flush(last)
 			if len(l.batch) > 0 {
 				l.log.Error("audit events were not stored", "events", l.batch)

@@ -158,7 +158,7 @@ func (e *Edge) enter(c *gin.Context, r Route) error {
 		}
 	}
 	if r.Guard.Check != nil {
-		return r.Guard.Check(c)
+		return Denied(c, r.Guard.Check(c))
 	}
 	return nil
 }

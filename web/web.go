@@ -18,6 +18,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/broker/audit"
 	"example.com/broker/web/pages"
 	"example.com/broker/web/static"
 )
@@ -74,7 +75,7 @@ type Route struct {
 	Polled bool
 }
 
-// Options of an Edge. All fields but Hosts, TrustedProxies, Observe and Dev are required.
+// Options of an Edge. All fields but Hosts, TrustedProxies, Denials, Observe and Dev are required.
 type Options struct {
 	// Issuer is an http or https address whose path, if it has one, is made of unreserved characters.
 	Issuer *url.URL
@@ -88,6 +89,8 @@ type Options struct {
 	AllowedOrigin func(ctx context.Context, origin string) bool
 	// TrustedProxies may set X-Forwarded-For, see ClientAddress.
 	TrustedProxies []netip.Prefix
+	// Denials takes what Denied records. It must not wait, and not let a caller fill it.
+	Denials audit.Recorder
 	// Hosts, if not empty, are the only host names served (without port; an IPv6 address with or without brackets); others get 421
 	// (RFC 9110 §15.5.20).
 	Hosts []string

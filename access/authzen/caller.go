@@ -12,6 +12,7 @@ import (
 	"example.com/broker/internal/secret"
 	"example.com/broker/oauth"
 	"example.com/broker/verify"
+	"example.com/broker/web"
 )
 
 // caller is who asks: a client, or the owner of an API key.
@@ -74,6 +75,7 @@ func (d Deps) byKey(c *gin.Context) error {
 		return err
 	}
 	c.Set(callerKey, caller{key: key.ID})
+	web.Known(c, web.Caller{User: u, Key: &key}) // whose refusal the edge records
 	return d.Guards.Access.Check(access.Actor{UserID: u.ID, Roles: u.Roles(d.Guards.Now()), Scopes: key.Scopes}, decisions)
 }
 

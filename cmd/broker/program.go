@@ -373,7 +373,7 @@ func (p *program) buildEdge(hosts []string) error {
 	p.edge, err = web.New(web.Options{
 		Issuer: p.issuer, Pages: renderer, Assets: assets, Log: p.log, Now: p.now,
 		NewID:         newID,
-		AllowedOrigin: p.clients.AllowedOrigin, TrustedProxies: proxies, Hosts: hosts, Dev: p.dev, Observe: p.metrics.Request,
+		AllowedOrigin: p.clients.AllowedOrigin, TrustedProxies: proxies, Hosts: hosts, Denials: p.audit.Coarsely(), Dev: p.dev, Observe: p.metrics.Request,
 	}, table)
 	return err
 }
