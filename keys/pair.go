@@ -106,7 +106,8 @@ func (k Key) open(sealer *secret.Sealer, public crypto.PublicKey) (crypto.Signer
 	der, err := sealer.Open(sealPurpose, k.Private)
 	if err != nil {
 		return nil, fmt.Errorf("open signing key %s: it was sealed with an encryption key that is not in the list; "+
-			"put that key into keys.encryption (BROKER_KEYS__ENCRYPTION_FILE), after the one that seals: %w", k.KID, err)
+			"put that key into keys.encryption (BROKER_KEYS__ENCRYPTION_FILE), after the one that seals; "+
+			"if it is lost: broker key rotate --encryption-key-lost: %w", k.KID, err)
 	}
 	private, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {

@@ -679,6 +679,73 @@ func TestEncryptionKeys(t *testing.T) {
 	}
 }
 
+func TestALostEncryptionKeyIsReplacedOnCommandOnly(t *testing.T) {
+	c := newClock()
+	s := open(t, c.now)
+	algs := func(o *keys.Options) { o.Algs = []string{keys.ES256, keys.EdDSA} }
+	old := start(t, s, c.now, algs)
+	turn(t, old)
+	if _, err := old.Rotate(t.Context()); err != nil { // there is a next key, which is sealed too
+		t.Fatal(err)
+	}
+	kid := signer(t, old, keys.ES256)
+	with := func(seeds ...byte) replica {
+		return start(t, s, c.now, algs, func(o *keys.Options) { o.Sealer = sealer(t, seeds...) })
+	}
+	before := list(t, old)
+	wrong := with(2)
+	for range 3 { // whoever mistypes the key loses nothing by trying
+		if err := wrong.Turn(t.Context()); !errors.Is(err, secret.ErrSealed) || !strings.Contains(err.Error(), "--encryption-key-lost") {
+			t.Errorf("Turn = %v, want an error that names the way out", err)
+		}
+	}
+	if _, err := with(2, 1).Replace(t.Context()); !fault.Is(err, fault.Conflict) || fault.CodeOf(err) != "keys_open" {
+		t.Errorf("Replace with the key in the list = %v, want a refusal", err)
+	}
+	if diff := cmp.Diff(before, list(t, old)); diff != "" {
+		t.Errorf("the keys changed without being told to (-want +got):\n%s", diff)
+	}
+
+	made, err := wrong.Replace(t.Context())
+	if err != nil || len(made) != 2 || made[0].State != keys.Active || !made[0].SignsFrom.Equal(c.now()) {
+		t.Fatalf("Replace = %+v, %v, want two keys that sign at once", made, err)
+	}
+	fresh := with(2)
+	turn(t, fresh) // the broker starts at once
+	for name, r := range map[string]replica{"the replica that replaced them": wrong, "one that starts now": fresh, "one that has both keys": with(2, 1)} {
+		turn(t, r)
+		if got := signer(t, r, keys.ES256); got != made[0].KID {
+			t.Errorf("%s: %s signs, want %s", name, got, made[0].KID)
+		}
+		if _, _, ok := r.Lookup(kid); !ok {
+			t.Errorf("%s: what the old key signed is refused", name)
+		}
+	}
+	for _, k := range list(t, fresh) {
+		if k.KID != made[0].KID && k.KID != made[1].KID && k.State != keys.Retired {
+			t.Errorf("%+v is left, want it retired", k)
+		}
+	}
+	if _, err := fresh.Replace(t.Context()); fault.CodeOf(err) != "keys_open" {
+		t.Errorf("a second Replace = %v, want a refusal", err)
+	}
+	// The broker that the command was not meant for: it has the old key alone.
+	if err := with(1).Turn(t.Context()); !errors.Is(err, secret.ErrSealed) {
+		t.Errorf("Turn with the old key alone = %v, want an error", err)
+	}
+	c.advance(tokenLife + keys.Margin)
+	turn(t, fresh)
+	if _, _, ok := fresh.Lookup(kid); ok {
+		t.Error("the old key stays for good")
+	}
+	c.advance(keys.DefaultRotateEvery)
+	turn(t, fresh)
+	c.advance(ahead)
+	if got := signer(t, fresh, keys.ES256); got == made[0].KID {
+		t.Error("the keys turn no more")
+	}
+}
+
 func TestStoredKeysAreNotTakenOnTrust(t *testing.T) {
 	c := newClock()
 	s := open(t, c.now)

@@ -9,6 +9,7 @@ import (
 
 	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/secret"
 )
 
 // Timing says from when a new key signs.
@@ -58,6 +59,58 @@ func (r *Ring) grow(s Set, from, now time.Time) (Set, bool, error) {
 		return s, false, err
 	}
 	return r.plan.add(s, k, from, now), true, nil
+}
+
+// Replace gives a key that signs at once to each algorithm whose own cannot be opened, and returns the new ones: for when an encryption key
+// is lost. What the old ones signed stays good until it expires, since their public parts are not sealed; one that was to sign next is
+// dropped. It is for a person to ask for: an encryption key that was mistyped looks the same, and a replica that has the right one cannot
+// open what is made here.
+//
+// fault.Conflict "keys_open" if every key that signs can be opened; otherwise errors are the store's.
+func (r *Ring) Replace(ctx context.Context) ([]Info, error) {
+	var out []Info
+	for _, alg := range Algorithms() {
+		var made *Info
+		err := r.change(ctx, alg, func(s Set, now time.Time) (Set, bool, error) {
+			made = nil
+			kept := s.dropGone(now)
+			current, ok := signing(kept.sorted(), now)
+			if !ok {
+				return s, false, nil
+			}
+			if lost, err := r.lost(current, alg); !lost || err != nil {
+				return s, false, err
+			}
+			edited, changed, err := r.grow(kept.dropNext(now), now, now)
+			if k, ok := edited.tip(); ok {
+				made = new(info(alg, k, edited.sorted(), now))
+			}
+			return edited, changed, err
+		})
+		if err != nil && !errors.Is(err, secret.ErrSealed) { // which says that another algorithm is still to be replaced
+			return out, err
+		}
+		if made != nil {
+			out = append(out, *made)
+		}
+	}
+	if out == nil {
+		return nil, fault.New(fault.Conflict, "keys_open", "Every signing key opens with the encryption keys there are: nothing is lost.")
+	}
+	return out, nil
+}
+
+// lost reports whether no encryption key opens k. The error says that something else is wrong with it.
+func (r *Ring) lost(k Key, alg string) (bool, error) {
+	public, err := k.public(alg)
+	if err != nil {
+		return false, err
+	}
+	_, err = k.open(r.opts.Sealer, public)
+	if errors.Is(err, secret.ErrSealed) {
+		return true, nil
+	}
+	return false, err
 }
 
 // Need makes sure that an algorithm has a key that signs, for a client or API registered at run time. fault.Invalid
@@ -159,7 +212,7 @@ func (r *Ring) algOf(ctx context.Context, kid string) (string, error) {
 			return k.Alg, nil
 		}
 	}
-	return "", fault.New(fault.NotFound, "key_unknown", "no signing key has the id %q", kid)
+	return "", fault.New(fault.NotFound, "key_unknown", "There is no signing key %.100q.", kid)
 }
 
 // change applies an edit to the stored set by compare-and-swap and takes the result into use. An edit may be asked several

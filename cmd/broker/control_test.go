@@ -84,7 +84,30 @@ var story = []struct{ in, line string }{
 	{"", "client list"},
 	{"", "key rotate"},
 	{"", "key rotate --now -o json"},
+	{"", "key rotate --encryption-key-lost"},
 	{"", "key list"},
+	{"", "key revoke"},
+	{"", "key revoke nothing"},
+	{"", "key revoke -- {retired}"},
+	{"", "key revoke -o json -- {active}"},
+	{"", "key list"},
+}
+
+// keyIn returns the first signing key in a state, for what is typed as {state}.
+func keyIn(t *testing.T, state string) string {
+	t.Helper()
+	_, out, talk := here(t, "", "key", "list", "-o", "json")
+	var list []struct{ KID, State string }
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Fatalf("%v: %s", err, talk)
+	}
+	for _, k := range list {
+		if k.State == state {
+			return k.KID
+		}
+	}
+	t.Fatalf("no key is %s: %s", state, out)
+	return ""
 }
 
 func TestVerbsAreTheSameOnARunningBrokerAndOnItsStore(t *testing.T) {
@@ -95,7 +118,11 @@ func TestVerbsAreTheSameOnARunningBrokerAndOnItsStore(t *testing.T) {
 	tell := func(t *testing.T) string {
 		var b strings.Builder
 		for _, s := range story {
-			code, out, talk := here(t, s.in, strings.Fields(s.line)...)
+			args := strings.Fields(s.line)
+			if last := args[len(args)-1]; strings.HasPrefix(last, "{") {
+				args[len(args)-1] = keyIn(t, strings.Trim(last, "{}"))
+			}
+			code, out, talk := here(t, s.in, args...)
 			talk = strings.TrimPrefix(talk, "new database: broker.db\n")
 			fmt.Fprintf(&b, "$ broker %s   # exit %d\n%s%s\n", s.line, code, out, talk)
 		}

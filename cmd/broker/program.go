@@ -62,6 +62,7 @@ type program struct {
 	now     func() time.Time
 	dev     bool
 	demo    string
+	sealed  bool
 	stores  *store.Stores
 	follow  *changes.Follower
 	audit   *audit.Log
@@ -97,6 +98,8 @@ type options struct {
 	dev bool
 	// demo is the address of the demo app, "" for none.
 	demo string
+	// sealed builds a program also where no encryption key opens the signing keys, for the command that replaces them.
+	sealed bool
 	// hosts limits the host names served; nil for all.
 	hosts []string
 	// between lets tests stand between the broker and its store; nil for nobody.
@@ -108,7 +111,7 @@ type options struct {
 func newProgram(ctx context.Context, cfg config.Config, o options) (_ *program, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startBudget)
 	defer cancel()
-	p := &program{cfg: cfg, log: o.log, now: o.now, dev: o.dev, demo: o.demo, metrics: ops.NewMetrics()}
+	p := &program{cfg: cfg, log: o.log, now: o.now, dev: o.dev, demo: o.demo, sealed: o.sealed, metrics: ops.NewMetrics()}
 	if p.issuer, err = url.Parse(cfg.Issuer); err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}
@@ -344,7 +347,7 @@ func (p *program) start(ctx context.Context) error {
 	if err := p.follow.Poll(ctx); err != nil {
 		return fmt.Errorf("read the change stream: %w", err)
 	}
-	if err := p.ring.Turn(ctx); err != nil {
+	if err := p.ring.Turn(ctx); err != nil && (!p.sealed || !errors.Is(err, secret.ErrSealed)) {
 		return fmt.Errorf("load the signing keys: %w", err)
 	}
 	return nil

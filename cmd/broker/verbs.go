@@ -62,6 +62,7 @@ var verbs = map[string]act{
 	})),
 	"key.list":        actOf(func(ctx context.Context, p *program, _ struct{}) ([]keys.Info, error) { return p.ring.List(ctx) }),
 	"key.rotate":      actOf(rotateKeys),
+	"key.revoke":      actOf(revokeKey),
 	"admin.bootstrap": actOf(bootstrapAdmin),
 	"policy.apply":    actOf(applyPolicies),
 	"policy.list":     actOf(listPolicies),
@@ -195,11 +196,60 @@ func rotateSecret(ctx context.Context, p *program, in byID) (clientAndSecret, er
 	return clientAndSecret{c, key.Reveal()}, err
 }
 
-func rotateKeys(ctx context.Context, p *program, in struct{ Now bool }) ([]keys.Info, error) {
-	if in.Now {
-		return p.ring.Rotate(ctx, keys.Immediately)
+// rotation says how to rotate: at the next time that disturbs nobody, Now, or because the encryption key is Lost.
+type rotation struct{ Now, Lost bool }
+
+func rotateKeys(ctx context.Context, p *program, in rotation) (list []keys.Info, err error) {
+	why := "asked for"
+	switch {
+	case in.Lost:
+		why = "encryption key lost"
+		list, err = p.ring.Replace(ctx)
+	case in.Now:
+		list, err = p.ring.Rotate(ctx, keys.Immediately)
+	default:
+		list, err = p.ring.Rotate(ctx)
 	}
-	return p.ring.Rotate(ctx)
+	for _, k := range list {
+		p.recordKey(ctx, "key.rotate", k, why)
+	}
+	return list, err
+}
+
+func (p *program) recordKey(ctx context.Context, action string, k keys.Info, why string) {
+	p.audit.Record(ctx, audit.Event{
+		Action: action, Actor: commandLine, Target: k.KID, Outcome: "done", Detail: map[string]string{"alg": k.Alg, "state": string(k.State), "why": why},
+	})
+}
+
+// revokedKey is a key as it was, and those of its algorithm that there are now.
+type revokedKey struct {
+	Revoked keys.Info   `json:"revoked"`
+	Keys    []keys.Info `json:"keys"`
+}
+
+func revokeKey(ctx context.Context, p *program, in byID) (revokedKey, error) {
+	before, err := p.ring.List(ctx)
+	if err != nil {
+		return revokedKey{}, err
+	}
+	if err := p.ring.RevokeKey(ctx, in.ID); err != nil {
+		return revokedKey{}, err
+	}
+	out := revokedKey{Keys: []keys.Info{}}
+	for _, k := range before {
+		if k.KID == in.ID {
+			out.Revoked = k
+		}
+	}
+	p.recordKey(ctx, "key.revoke", out.Revoked, "asked for")
+	after, err := p.ring.List(ctx)
+	for _, k := range after {
+		if k.Alg == out.Revoked.Alg {
+			out.Keys = append(out.Keys, k)
+		}
+	}
+	return out, err
 }
 
 // bootstrap names the first admin. The password is for one who has to be made.
@@ -241,6 +291,7 @@ func bootstrapAdmin(ctx context.Context, p *program, in bootstrap) (bootstrapped
 type target struct {
 	config string
 	data   string
+	sealed bool // see options
 }
 
 func (t *target) flags(flags *pflag.FlagSet) {
@@ -287,7 +338,7 @@ func (t *target) open(ctx context.Context, cmd *cobra.Command) (control, error) 
 			fmt.Fprintf(cmd.ErrOrStderr(), "new database: %s\n", path)
 		}
 	}
-	p, err := newProgram(ctx, cfg, options{log: log, now: time.Now})
+	p, err := newProgram(ctx, cfg, options{log: log, now: time.Now, sealed: t.sealed})
 	if err != nil {
 		return nil, err
 	}
