@@ -146,7 +146,7 @@ func TestThePlaygroundDecidesByWhatIsTyped(t *testing.T) {
 func TestWhoMayPlay(t *testing.T) {
 	onEveryBroker(t, func(t *testing.T, w *world) {
 		nobody := player{world: w}
-		if r := w.get("/tools/policy", "Accept", "text/html"); r.StatusCode != http.StatusSeeOther || !strings.HasSuffix(r.Header.Get("Location"), "/login") {
+		if r := w.get("/tools/policy", "Accept", "text/html"); r.StatusCode != http.StatusSeeOther || !strings.HasSuffix(r.Header.Get("Location"), "/login?next=%2Ftools%2Fpolicy") {
 			t.Errorf("a stranger opens the page: %d %s", r.StatusCode, r.Header.Get("Location"))
 		}
 		w.get("/tools/policy", "Accept", "application/json").is(t, http.StatusUnauthorized, "session_required")
