@@ -45,6 +45,9 @@ func (e *endpoints) prove(c *gin.Context, status int, t signin.Trip, app *client
 		Password: e.Password && slices.Contains(t.Pending.Ways, signin.PasswordWay), Notice: n,
 		Cancel: &pages.Action{Label: "Cancel", URL: "/login/link", Post: true, Hidden: append(slices.Clone(hidden), pages.Field{Name: pages.AnswerName, Value: pages.AnswerCancel})},
 	}
+	if n != nil && n.Code == "link_refused" {
+		n.Facts.Provider = p.New.Provider // not the one that the proof was tried with
+	}
 	for _, id := range t.Pending.Ways {
 		if up, err := e.Providers.Get(id); err == nil {
 			p.Providers = append(p.Providers, button(up.Config(), false))

@@ -247,7 +247,7 @@ func (e *endpoints) finish(c *gin.Context, p providers.Provider, t signin.Trip, 
 			if err != nil && fault.KindOf(err) != fault.Conflict && fault.KindOf(err) != fault.Forbidden {
 				return err
 			}
-			return web.SeeOther(c, web.Path(c, "/login/link?notice=link_refused&provider="+url.QueryEscape(k.ID)+"&tx="+e.Trips.Seal(t, web.BrowserID(c))))
+			return web.SeeOther(c, web.Path(c, "/login/link?notice=link_refused&tx="+e.Trips.Seal(t, web.BrowserID(c))))
 		}
 		t.Pending.Proven = true
 	}

@@ -76,6 +76,7 @@ type apiBook struct {
 	set        APISet
 	byID       map[string]API
 	byAudience map[string]API
+	scopes     map[string]bool // of any API
 }
 
 // NewAPIs holds those of the configuration until Load.
@@ -94,10 +95,13 @@ func NewAPIs(o APIsOptions) *APIs {
 
 // book puts the configuration first: it holds whatever the store says. A bound that was tightened since holds for what is stored, too.
 func (s *APIs) book(set APISet) *apiBook {
-	b := &apiBook{set: set, byID: map[string]API{}, byAudience: map[string]API{}}
+	b := &apiBook{set: set, byID: map[string]API{}, byAudience: map[string]API{}, scopes: map[string]bool{}}
 	b.set.APIs = slices.Concat(s.fixed, set.APIs)
 	for i, a := range b.set.APIs {
 		a.TTL = min(a.TTL, s.o.Bounds.MaxTTL)
+		for _, v := range a.Scopes {
+			b.scopes[v] = true
+		}
 		b.set.APIs[i] = a
 		if _, taken := b.byID[a.ID]; !taken {
 			b.byID[a.ID] = a
@@ -148,6 +152,16 @@ func (s *APIs) ByResource(resource string) (API, bool) {
 		return a, true
 	}
 	return s.Get(resource)
+}
+
+// Reach returns the scopes of those given that mean something at an API (RFC 8707 §2.1): not those that belong to others and not to it.
+// The zero API is the broker, where all of them stay.
+func (s *APIs) Reach(a API, scopes oauth.Scopes) oauth.Scopes {
+	if a.ID == "" {
+		return scopes
+	}
+	foreign := s.copy.Get().scopes
+	return slices.DeleteFunc(slices.Clone(scopes), func(v string) bool { return foreign[v] && !a.Scopes.Has(v) })
 }
 
 // Put adds an API (add), or replaces the one of that id. want is the version that the caller has seen, changes.Unstored for none, 0 for any. What its tokens may be

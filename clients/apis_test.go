@@ -82,6 +82,26 @@ func TestAnAPIOfTheStoreIsThereForWhoeverMayAskForIt(t *testing.T) {
 	}
 }
 
+func TestATokenForOneAPIHoldsNoScopeOfAnother(t *testing.T) {
+	s := open(t).APIs()
+	asked := oauth.Scopes{"openid", "orders:read", "orders:write", "stock:read", "articles:read"}
+	orders, _ := s.Get("orders")
+	stock, _ := s.Get("stock") // which has orders:read too
+	for _, row := range []struct {
+		rule string
+		api  clients.API
+		want oauth.Scopes
+	}{
+		{"the broker", clients.API{}, asked},
+		{"one", orders, oauth.Scopes{"openid", "orders:read", "orders:write", "articles:read"}},
+		{"another", stock, oauth.Scopes{"openid", "orders:read", "stock:read", "articles:read"}},
+	} {
+		if diff := cmp.Diff(row.want, s.Reach(row.api, asked)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", row.rule, diff)
+		}
+	}
+}
+
 func TestWhatIsRefusedOfAnAPIChangesNothing(t *testing.T) {
 	h := open(t)
 	s := h.APIs()

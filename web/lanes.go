@@ -81,7 +81,8 @@ func (e *Edge) commonHeaders(c *gin.Context) {
 	h.Set("Permissions-Policy", "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), payment=(), usb=()")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	if e.secure() {
-		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+		// Not for subdomains: they may be somebody else's, and the issuer may be a path on a host that serves more.
+		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 }
 

@@ -111,7 +111,7 @@ func TestCookiesAreSeenInTheLanesOfBrowsersAlone(t *testing.T) {
 func TestSecurityHeaders(t *testing.T) {
 	common := map[string]string{
 		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cache-Control": "no-store",
-		"Cross-Origin-Resource-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+		"Cross-Origin-Resource-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000",
 		"Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), payment=(), usb=()",
 	}
 	nothing := "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

@@ -304,6 +304,34 @@ func rowOneExchanges(t *testing.T, w *world, owner holder) {
 	t.Logf("the API hears of it after %v", eventually(t, "the API refuses the token", func() bool { return statusAt(t, orders, bought) == http.StatusUnauthorized }))
 }
 
+// A front end that speaks JSON sends the token and nothing else.
+func TestTheRefreshTokenSaysWhoseItIs(t *testing.T) {
+	onBothStores(t, func(t *testing.T, w *world) {
+		refresh := func(token string, more ...string) reply {
+			body := map[string]string{"refresh_token": token}
+			for i := 0; i < len(more); i += 2 {
+				body[more[i]] = more[i+1]
+			}
+			raw, err := json.Marshal(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w.call(http.MethodPost, "/refresh", "application/json", string(raw))
+		}
+		spa := w.signIn("spa", "")
+		r := refresh(spa.refresh())
+		r.is(t, http.StatusOK, "")
+		if c := claims(t, r.str("access_token")); c["client_id"] != "spa" {
+			t.Errorf("the token is for %v", c["client_id"])
+		}
+		refresh(r.str("refresh_token"), "client_id", "third").fails(t, http.StatusBadRequest, "invalid_grant")
+		secretive := w.signIn("web", webSecret)
+		refresh(secretive.refresh()).fails(t, http.StatusUnauthorized, "invalid_client")
+		secretive.app.refresh(secretive.refresh()).is(t, http.StatusOK, "")
+		refresh("rt_nothing").fails(t, http.StatusBadRequest, "invalid_grant")
+	})
+}
+
 func TestAnExchangedTokenLivesNoLongerThanAnyOther(t *testing.T) {
 	onBothStores(t, func(t *testing.T, w *world) {
 		_, key := w.byToken(w.person("alice", "admin")).key("any")

@@ -58,7 +58,7 @@ type intent struct {
 const (
 	purpose  = "end-session"
 	lifetime = 10 * time.Minute
-	maxState = 512
+	maxState = 4096
 )
 
 // post turns a request by POST into our own GET: the session cookie does not come with a cross-site POST.

@@ -114,7 +114,7 @@ func (e *endpoint) targets(form url.Values) []string {
 	return named
 }
 
-// refreshJSON is grant_type=refresh_token for callers that speak JSON.
+// refreshJSON is grant_type=refresh_token for callers that speak JSON. Without client_id the client is meant that has the token.
 func (e *endpoint) refreshJSON(c *gin.Context) error {
 	form, err := web.FormJSON(c, "refresh_token", "client_id", "client_secret", "scope", "resource")
 	if err != nil {
@@ -126,8 +126,16 @@ func (e *endpoint) refreshJSON(c *gin.Context) error {
 		}
 	}
 	form.Set("grant_type", oauth.GrantRefreshToken)
-	if !form.Has("client_id") && c.GetHeader("Authorization") == "" && e.DefaultClient != "" {
-		form.Set("client_id", e.DefaultClient)
+	if form.Has("client_id") || c.GetHeader("Authorization") != "" {
+		return e.answer(c, form)
+	}
+	// The token says whose it is; a client that keeps a secret must prove all the same that it is the one.
+	client, err := e.Grants.ClientOf(c.Request.Context(), form.Get("refresh_token"))
+	if err != nil {
+		return err
+	}
+	if client = cmp.Or(client, e.DefaultClient); client != "" {
+		form.Set("client_id", client)
 	}
 	return e.answer(c, form)
 }
@@ -163,6 +171,7 @@ func (e *endpoint) answer(c *gin.Context, form url.Values) error {
 		e.Observe(grant, "refused")
 		return err
 	}
+	what.scope = e.Clients.APIs().Reach(what.api, what.scope)
 	body, err := e.sign(ctx, client, what)
 	if err != nil {
 		return err

@@ -184,7 +184,7 @@ func catalogue(f Facts) map[string]text {
 		},
 		"link_refused": {
 			title:  "{Provider} wasn't connected.",
-			body:   "It may belong to another account already, and yours is as it was. Sign in the way you usually do, or ask {support}.",
+			body:   "You signed in to another account than the one that has this address, and nothing changed. Sign in the way you usually do, or ask {support}.",
 			action: "Back to sign-in",
 		},
 
