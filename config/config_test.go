@@ -214,7 +214,7 @@ func TestBadConfigurations(t *testing.T) {
 		{name: "a confidential client without a secret", yaml: inWeb("token_endpoint_auth_method: client_secret_post")},
 		{name: "client words", yaml: inWeb("pkce: plain\n    introspect: some\n    id_token_signed_response_alg: none\n    token_endpoint_auth_method: basic\n    grant_types: [implicit]")},
 		{name: "more than a public client may", yaml: inWeb("pkce: optional\n    introspect: any\n    grant_types: [authorization_code, client_credentials, password]")},
-		{name: "references to nothing", yaml: replace("    apis: [orders]\n", "    apis: [order]\n    default_api: orders\n    providers: [gitlab, password]\n    scopes: ['a b']\n")},
+		{name: "references to nothing", yaml: replace("    apis: [orders]\n", "    apis: [order]\n    default_api: orders\n    providers: [gitlab, password]\n    scopes: ['a b', orders-read, 'articles:read', openid]\n")},
 		{name: "a client id with a space", yaml: replace("  web:\n", "  my app:\n")},
 		{name: "client addresses beside", yaml: inWeb("post_logout_redirect_uris: ['https://app.example.com/*']\n    initiate_login_uri: http://app.example.com/login\n    allowed_origins: [https://app.example.com/]")},
 		{name: "a docs client that does not know the page", yaml: good + "tools:\n  docs_client: web\n"},

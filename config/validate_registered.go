@@ -49,7 +49,7 @@ func (v *validator) provider(key, id string, p Provider) {
 		return
 	}
 	if p.ClientID == "" {
-		v.bad(key+".client_id", "is missing: the upstream gives it when you register %s/callback/%s there", v.c.Issuer, id)
+		v.bad(key+".client_id", "is missing: the upstream gives it when you register %s/callback/%s there", strings.TrimSuffix(v.c.Issuer, "/"), id)
 	}
 	if p.ClientSecret == "" {
 		v.bad(key+".client_secret", "is missing: set it, or the file that holds it in client_secret_file")
@@ -174,6 +174,12 @@ func (v *validator) clients() {
 	}
 }
 
+// means reports whether a client that may ask for the APIs has a use for a scope.
+func (v *validator) means(scope string, apis []string) bool {
+	return oauth.StandardScopes().Has(scope) || rbac.Permission(scope).Valid() ||
+		slices.ContainsFunc(apis, func(id string) bool { return slices.Contains(v.c.APIs[id].Scopes, scope) })
+}
+
 // renamed are the fields of a registration that the file calls otherwise.
 var renamed = map[string]string{"pkce_optional": "pkce", "introspect_any": "introspect"}
 
@@ -183,6 +189,11 @@ func (v *validator) client(key, id string, c Client, apis func(string) (clients.
 	v.oneOf(key+".pkce", c.PKCE, pkceRequired, pkceOptional)
 	v.oneOf(key+".introspect", c.Introspect, introspectOwn, introspectAny)
 	v.scopes(key+".scopes", c.Scopes)
+	for i, s := range c.Scopes {
+		if one, err := oauth.ParseScopes(s); err == nil && len(one) == 1 && !v.means(s, c.APIs) {
+			v.warn(item(key+".scopes", i), "%q is a scope of no API of the client's, nor one of OpenID Connect or a permission such as articles:read", s)
+		}
+	}
 	for i, p := range c.Providers {
 		if _, ok := v.c.Providers[p]; !ok && p != providerPassword {
 			v.bad(item(key+".providers", i), "%q is neither a configured provider nor %s", p, providerPassword)
@@ -190,7 +201,7 @@ func (v *validator) client(key, id string, c Client, apis func(string) (clients.
 	}
 	for _, p := range clients.Validate(c.registered(id), apis) {
 		switch {
-		case p.Field == "scopes": // said above, item by item
+		case strings.HasPrefix(p.Field, "scopes"): // said above, item by item
 		case p.Field == "client_id":
 			v.bad(key, "%s", p.Text)
 		case renamed[p.Field] != "":

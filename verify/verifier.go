@@ -215,6 +215,9 @@ func (v *Verifier) prove(ctx context.Context, raw string, parts compact) (proof,
 	if errors.Is(err, jwt.ErrTokenSignatureInvalid) {
 		return proof{}, refuse("the signature was not made by the key %s", show(h.kid))
 	}
+	if errors.Is(err, jwt.ErrTokenMalformed) {
+		return proof{}, refuse("the signature is not base64url")
+	}
 	if err != nil {
 		return proof{}, refuse("the token is not valid: %v", err)
 	}
