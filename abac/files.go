@@ -83,7 +83,11 @@ func Read(files fs.FS, dir, app string) (Set, error) {
 		}
 	}
 	if !found {
-		return Set{}, fmt.Errorf("%s: there is no *%s and no %s", dir, policyEnding, SchemaFile)
+		err := fmt.Errorf("there is no *%s and no %s", policyEnding, SchemaFile)
+		if dir != "." {
+			err = fmt.Errorf("%s: %w", dir, err)
+		}
+		return Set{}, err
 	}
 	return s, nil
 }

@@ -189,7 +189,7 @@ func byPolicies(n access.Answer) string {
 	case !n.Governed:
 		return "No policy speaks of articles, so the roles decide alone."
 	case n.Policies.Inapplicable != "":
-		return outside(n.Policies.Inapplicable)
+		return n.Policies.Why()
 	case len(n.Policies.Errors) > 0:
 		return "A policy could not be evaluated, and then the answer is no: " + n.Policies.Errors[0].Message + "."
 	case n.Policies.Allow:

@@ -168,7 +168,7 @@ func (d draft) evaluate(live *abac.Engine, now func() time.Time) evaluation {
 func (d draft) run() (*run, []flaw) {
 	var problems []flaw
 	name := func(pane, text string) abac.UID {
-		uid, err := parseName(text)
+		uid, err := abac.ParseUID(text)
 		if err != nil {
 			problems = append(problems, flaw{Pane: pane, Text: sentence(err.Error())})
 		}
@@ -191,7 +191,7 @@ func (d draft) run() (*run, []flaw) {
 // rule decides and says what each statement had to do with it.
 func (r *run) rule(e *abac.Engine, set abac.Set) *ruling {
 	decision := e.Decide(r.request, r.entities...)
-	out := &ruling{Allow: decision.Allow, Why: why(decision), Statements: []part{}}
+	out := &ruling{Allow: decision.Allow, Why: decision.Why(), Statements: []part{}}
 	failed := map[string]string{}
 	for _, p := range decision.Errors {
 		failed[p.Policy] = p.Message
@@ -248,36 +248,6 @@ func (r *run) permits(set abac.Set, e *abac.Engine, places map[string]place, fai
 		return nil // it says less, and nothing wrong
 	}
 	return alone.Decide(r.request, r.entities...).Deciding
-}
-
-// why says a decision in words.
-func why(d abac.Decision) string {
-	if d.Inapplicable != "" {
-		return outside(d.Inapplicable)
-	}
-	var failed []string
-	for _, p := range d.Errors {
-		if p.Policy == "" {
-			return "The request could not be evaluated: " + p.Message + "."
-		}
-		failed = append(failed, p.Policy)
-	}
-	switch {
-	case len(failed) > 0 && len(d.Deciding) > 0:
-		return fmt.Sprintf("Refused by %s. Besides, %s could not be evaluated.", strings.Join(d.Deciding, ", "), strings.Join(failed, ", "))
-	case len(failed) > 0:
-		return fmt.Sprintf("%s could not be evaluated. It might have been a no, so the answer is no.", strings.Join(failed, ", "))
-	case d.Allow:
-		return "Allowed by " + strings.Join(d.Deciding, ", ") + "."
-	case len(d.Deciding) > 0:
-		return "Refused by " + strings.Join(d.Deciding, ", ") + ". A forbid wins over every permit."
-	}
-	return "No permit applies, and what nobody permits is denied by default."
-}
-
-// outside says that no policy was asked.
-func outside(reason string) string {
-	return "No policy was asked: " + reason + ". What nobody permits is denied by default."
 }
 
 // who is a row of a grid: entities in which the subject is somebody else.
@@ -401,7 +371,7 @@ func (r *run) tests(e *abac.Engine, cases []testCase) []outcome {
 			return out
 		}
 		d := e.Decide(one.request, r.entities...)
-		out = append(out, outcome{Name: one.name, Want: one.allow, Got: d.Allow, Pass: d.Allow == one.allow, Why: why(d)})
+		out = append(out, outcome{Name: one.name, Want: one.allow, Got: d.Allow, Pass: d.Allow == one.allow, Why: d.Why()})
 	}
 	return out
 }

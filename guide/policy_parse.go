@@ -1,55 +1,16 @@
 package guide
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"example.com/broker/abac"
 	"example.com/broker/internal/fault"
 	"example.com/broker/internal/strictjson"
 )
-
-var nameForm = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z_][A-Za-z0-9_]*)*)::(.+)$`)
-
-// parseName reads User::"alice", and User::alice too.
-func parseName(text string) (abac.UID, error) {
-	m := nameForm.FindStringSubmatch(strings.TrimSpace(text))
-	if m == nil {
-		return abac.UID{}, fmt.Errorf("%.60q is no name of an entity: write Type::\"id\"", text)
-	}
-	id := m[2]
-	if strings.HasPrefix(id, `"`) {
-		if err := json.Unmarshal([]byte(id), &id); err != nil {
-			return abac.UID{}, fmt.Errorf("%.60q has no closing quote: write Type::\"id\"", text)
-		}
-	}
-	return abac.UID{Type: m[1], ID: id}, nil
-}
-
-// uid is a name in JSON: {"type": "User", "id": "alice"}, also within {"__entity": …}.
-type uid struct {
-	Type   string `json:"type"`
-	ID     string `json:"id"`
-	Entity *struct {
-		Type string `json:"type"`
-		ID   string `json:"id"`
-	} `json:"__entity"`
-}
-
-func (u uid) uid() (abac.UID, error) {
-	if u.Entity != nil {
-		u.Type, u.ID = u.Entity.Type, u.Entity.ID
-	}
-	if u.Type == "" || u.ID == "" {
-		return abac.UID{}, errors.New(`a name has no type or no id: write {"type": "User", "id": "alice"}`)
-	}
-	return abac.UID{Type: u.Type, ID: u.ID}, nil
-}
 
 // decodeJSON decodes one JSON value, with the place where it ends to be one. An empty text leaves v as it is.
 func decodeJSON(pane, text string, v any) *flaw {
@@ -102,33 +63,16 @@ func placeOf(text string, offset int) (line, column int) {
 
 // parseEntities reads entities in the form that Cedar defines.
 func parseEntities(text string) ([]abac.Entity, *flaw) {
-	var list []struct {
-		UID     uid            `json:"uid"`
-		Attrs   map[string]any `json:"attrs"`
-		Parents []uid          `json:"parents"`
-	}
+	var list []any
 	if problem := decodeJSON("entities", text, &list); problem != nil {
 		return nil, problem
 	}
-	out := make([]abac.Entity, 0, len(list))
+	out := make([]abac.Entity, len(list))
 	for i, one := range list {
-		bad := func(err error) *flaw { return &flaw{Pane: "entities", Text: fmt.Sprintf("Entity %d: %v.", i+1, err)} }
-		name, err := one.UID.uid()
-		if err != nil {
-			return nil, bad(err)
+		var err error
+		if out[i], err = abac.EntityOf(one); err != nil {
+			return nil, &flaw{Pane: "entities", Text: fmt.Sprintf("Entity %d: %v.", i+1, err)}
 		}
-		e := abac.Entity{UID: name}
-		if e.Attrs, err = attributes(one.Attrs); err != nil {
-			return nil, bad(err)
-		}
-		for _, p := range one.Parents {
-			parent, err := p.uid()
-			if err != nil {
-				return nil, bad(err)
-			}
-			e.Parents = append(e.Parents, parent)
-		}
-		out = append(out, e)
 	}
 	return out, nil
 }
@@ -138,60 +82,11 @@ func parseContext(text, pane string) (map[string]any, *flaw) {
 	if problem := decodeJSON(pane, text, &members); problem != nil {
 		return nil, problem
 	}
-	out, err := attributes(members)
+	out, err := abac.Attributes(members)
 	if err != nil {
 		return nil, &flaw{Pane: pane, Text: sentence(err.Error())}
 	}
 	return out, nil
-}
-
-// attributes turns names of entities into such.
-func attributes(members map[string]any) (map[string]any, error) {
-	out := make(map[string]any, len(members))
-	for name, v := range members {
-		value, err := attribute(v)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		out[name] = value
-	}
-	return out, nil
-}
-
-func attribute(v any) (any, error) {
-	switch v := v.(type) {
-	case nil:
-		return nil, errors.New("null is no value in Cedar: leave the member out")
-	case []any:
-		out := make([]any, len(v))
-		for i, one := range v {
-			value, err := attribute(one)
-			if err != nil {
-				return nil, err
-			}
-			out[i] = value
-		}
-		return out, nil
-	case map[string]any:
-		if _, ok := v["__extn"]; ok {
-			return nil, errors.New("extension values cannot be given here")
-		}
-		if _, ok := v["__entity"]; !ok {
-			return attributes(v)
-		}
-		raw, err := json.Marshal(v)
-		if err != nil {
-			return nil, err
-		}
-		var name uid
-		d := json.NewDecoder(bytes.NewReader(raw))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&name); err != nil {
-			return nil, errors.New(`write {"__entity": {"type": "User", "id": "alice"}}`)
-		}
-		return name.uid()
-	}
-	return v, nil
 }
 
 // testCase is a request and the answer it should have.
@@ -223,10 +118,10 @@ func (d draft) tests() ([]testCase, []flaw) {
 	var problems []flaw
 	var out []testCase
 	for i, one := range list {
-		principal, err1 := parseName(one.Principal)
-		action, err2 := parseName(one.Action)
-		resource, err3 := parseName(one.Resource)
-		context, err4 := attributes(one.Context)
+		principal, err1 := abac.ParseUID(one.Principal)
+		action, err2 := abac.ParseUID(one.Action)
+		resource, err3 := abac.ParseUID(one.Resource)
+		context, err4 := abac.Attributes(one.Context)
 		var err5 error
 		if one.Expect != "allow" && one.Expect != "deny" {
 			err5 = fmt.Errorf("expect is %.20q, write allow or deny", one.Expect)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,7 +46,7 @@ func report(talk io.Writer, err error) int {
 	}
 	if wrong, ok := errors.AsType[*folderError](err); ok {
 		fmt.Fprintln(talk, wrong)
-		return exitFailed
+		return cmp.Or(wrong.code, exitFailed)
 	}
 	fmt.Fprintf(talk, "broker: %s\n", explain(err))
 	if misused, ok := errors.AsType[*usageError](err); ok {

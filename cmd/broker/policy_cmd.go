@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -19,7 +18,8 @@ import (
 
 func newPolicyCommand() *cobra.Command {
 	t := &target{}
-	cmd := group("policy", "Policies: check and apply those of an application, list them", newPolicyApply(t), newPolicyCheck(), newPolicyList(t))
+	cmd := group("policy", "Policies: check, test and apply those of an application, list them",
+		newPolicyApply(t), newPolicyCheck(), newPolicyTest(t), newPolicyList(t))
 	t.flags(cmd.PersistentFlags())
 	return cmd
 }
@@ -95,7 +95,10 @@ func listPolicies(ctx context.Context, p *program, _ struct{}) ([]policySummary,
 }
 
 // folderError is what is wrong in folders of policies.
-type folderError struct{ findings []abac.Finding }
+type folderError struct {
+	findings []abac.Finding
+	code     int // to end with; 0 is exitFailed
+}
 
 func (e *folderError) Error() string {
 	var text strings.Builder
@@ -132,22 +135,31 @@ func readPolicies(dir, app string) ([]folder, error) {
 		out = append(out, folder{Set: one, dir: dir})
 	} else {
 		all, below := abac.ReadAll(os.DirFS(whole), ".")
-		if below != nil || len(all) == 0 || app != "" {
-			return nil, fmt.Errorf("%s: %w", dir, cmp.Or(below, err))
+		if len(all) == 0 || app != "" {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
+		if below != nil {
+			return nil, fmt.Errorf("%s: %w", dir, below)
 		}
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			out = append(out, folder{Set: all[name], dir: filepath.Join(dir, name)})
 		}
 	}
+	return out, compileFolders(out)
+}
+
+// compileFolders makes the engines. The error lists what is wrong in all of them.
+func compileFolders(list []folder) error {
 	wrong := &folderError{}
-	for i := range out {
-		out[i].engine, err = abac.Compile(out[i].Set)
-		wrong.findings = append(wrong.findings, abac.Findings(out[i].dir, err)...)
+	for i, f := range list {
+		e, err := abac.Compile(f.Set)
+		list[i].engine = e
+		wrong.findings = append(wrong.findings, abac.Findings(f.dir, err)...)
 	}
 	if len(wrong.findings) > 0 {
-		return nil, wrong
+		return wrong
 	}
-	return out, nil
+	return nil
 }
 
 func newPolicyApply(t *target) *cobra.Command {

@@ -65,3 +65,85 @@ func TestWhatIsWrongInAFolderOfPoliciesIsSaidWithItsPlace(t *testing.T) {
 		t.Errorf("one folder: exit code %d, %s", code, talk)
 	}
 }
+
+// Tests of policies run on a folder without a broker: one line each, with the reason where one fails.
+func TestPoliciesAreTestedByCommandLine(t *testing.T) {
+	t.Parallel()
+	const tests = "tests:\n  - {name: of age, principal: 'user::\"ann\"', action: buy, resource: 'ware::\"beer\"', expect: allow, entities: [{uid: 'user::\"ann\"', attrs: {age: 18}}]}\n" +
+		"  - {name: too young, principal: 'user::\"ben\"', action: buy, resource: 'ware::\"beer\"', expect: %s, entities: [{uid: 'user::\"ben\"', attrs: {age: 17}}]}\n"
+	dir := folders(t, map[string]string{
+		"rules/shop/" + abac.SchemaFile: shopSchema,
+		"rules/shop/buy.cedar":          "permit (principal, action, resource) when { principal.age > 17 };",
+		"rules/shop/buy.test.yaml":      strings.Replace(tests, "%s", "deny", 1),
+		"rules/bad/" + abac.SchemaFile:  "entity user in [team];",
+		"rules/bad/bad.test.yaml":       tests,
+		"fails.test.yaml":               strings.Replace(tests, "%s", "allow", 1),
+		"broken.test.yaml":              "tests:\n  - {name: x}\n",
+		"empty/readme.txt":              "",
+	})
+	for _, row := range []struct {
+		rule      string
+		args      []string
+		code      int
+		out, talk string
+	}{
+		{"a folder", []string{"rules/shop"}, exitDone, "RESULT   FILE                       TEST        WHY\n" +
+			"ok       rules/shop/buy.test.yaml   of age      \n" +
+			"ok       rules/shop/buy.test.yaml   too young   \n", "all 2 tests passed\n"},
+		{"a file, and policies elsewhere", []string{"fails.test.yaml", "--policies", "rules/shop"}, exitFailed, "RESULT   FILE              TEST        WHY\n" +
+			"ok       fails.test.yaml   of age      \n" +
+			"FAIL     fails.test.yaml   too young   expected allow, got deny: No permit applies, and what nobody permits is denied by default.\n", "broker: 1 of 2 tests failed\n"},
+		{"a test that cannot be read", []string{"broken.test.yaml", "--policies", "rules/shop"}, exitUsage, "",
+			"broken.test.yaml:2:5  Principal is missing: write Type::\"id\".\nbroken.test.yaml:2:5  Resource is missing: write Type::\"id\".\n" +
+				"broken.test.yaml:2:5  Action is missing: write Type::\"id\".\nbroken.test.yaml:2:5  Expect is missing: write allow or deny.\n4 problems.  Docs: docs/policies.md\n"},
+		{"policies that cannot be used", []string{"rules/shop/buy.test.yaml", "--policies", "rules/bad"}, exitUsage, "",
+			"rules/bad/schema.cedarschema:1:17  Entity \"user\": undefined entity type \"team\".\n1 problem.  Docs: docs/policies.md\n"},
+		{"a folder without tests", []string{"empty"}, exitUsage, "", "broker: empty holds no tests: they are in files that end in .test.yaml\nSee: broker policy test --help\n"},
+		{"a file that is not there", []string{"none.test.yaml"}, exitUsage, "", "broker: stat none.test.yaml: no such file or directory\nSee: broker policy test --help\n"},
+		{"no policies beside the tests", []string{"fails.test.yaml"}, exitUsage, "", "broker: the policies for fails.test.yaml: .: there is no *.cedar and no schema.cedarschema; name their folder by --policies\n"},
+		{"a broker and a folder", []string{"rules/shop", "--policies", ".", "--app", "shop"}, exitUsage, "", "broker: --app is for a running broker, --policies for a folder: give one of them\nSee: broker policy test --help\n"},
+		{"nothing", nil, exitUsage, "", "broker: DIR or FILE is missing\nSee: broker policy test --help\n"},
+	} {
+		code, out, talk := broker(t, dir, nil, append([]string{"policy", "test"}, row.args...)...)
+		if code != row.code {
+			t.Errorf("%s: exit code %d, want %d", row.rule, code, row.code)
+		}
+		if diff := cmp.Diff([]string{row.out, row.talk}, []string{out, talk}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", row.rule, diff)
+		}
+	}
+	_, out, _ := broker(t, dir, nil, "policy", "test", "rules/shop", "-o", "json")
+	if !strings.Contains(out, `"file": "rules/shop/buy.test.yaml",`) || !strings.Contains(out, `"app": "shop",`) || !strings.Contains(out, `"pass": true,`) {
+		t.Errorf("as JSON: %s", out)
+	}
+}
+
+// With the name of an application it is the policies in force that are tested.
+func TestThePoliciesInForceAreTested(t *testing.T) {
+	for _, kind := range storeKinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			w := newBinaryWorld(t, kind)
+			s := w.operator.(*server)
+			dir, err := filepath.Abs("../../examples/authzen/todo")
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := s.command(t, "policy", "test", dir, "--app", "todo", "--config", s.file).CombinedOutput()
+			if err == nil || !strings.Contains(string(out), `There is no application "todo"`) {
+				t.Errorf("an application that is not there: %v %s", err, out)
+			}
+			s.cli(t, "", nil, "policy", "apply", dir)
+			var results []caseResult
+			s.cli(t, "", &results, "policy", "test", dir, "--app", "todo")
+			if len(results) != 40 || !results[0].Pass || results[0].App != "todo" || results[0].File == "" {
+				t.Errorf("%+v", results)
+			}
+			articles, err := filepath.Abs("../../abac/defaults/broker")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.cli(t, "", &results, "policy", "test", articles, "--app", "broker")
+		})
+	}
+}

@@ -66,6 +66,7 @@ var verbs = map[string]act{
 	"admin.bootstrap": actOf(bootstrapAdmin),
 	"policy.apply":    actOf(applyPolicies),
 	"policy.list":     actOf(listPolicies),
+	"policy.test":     actOf(testPolicies),
 	"token.make":      actOf(makeToken),
 }
 
