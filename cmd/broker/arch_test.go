@@ -98,6 +98,7 @@ var fences = []fence{
 		[]string{"users"},
 		nil, "hashes of passwords are computed in one bounded pool",
 	},
+	{[]string{"github.com/trustelem/zxcvbn"}, []string{"users"}, nil, "what a good password is, is said in one place"},
 	{[]string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/knadh/koanf"}, []string{"cmd/broker", "config"}, nil, "nothing else knows where a value came from"},
 	{[]string{"github.com/prometheus/client_golang"}, []string{"ops"}, nil, "others count by a function they are given"},
 }
