@@ -57,6 +57,22 @@ func Effective(grants []Grant, now time.Time) []string {
 	return out
 }
 
+// Ends returns when the roles in force at now end; one of which a grant has no end is left out.
+func Ends(grants []Grant, now time.Time) map[string]time.Time {
+	out := map[string]time.Time{}
+	for _, g := range grants {
+		if g.live(now) && g.Until.After(out[g.Role]) {
+			out[g.Role] = g.Until
+		}
+	}
+	for _, g := range grants {
+		if g.Until.IsZero() {
+			delete(out, g.Role)
+		}
+	}
+	return out
+}
+
 // Reason is one grant with what it means now.
 type Reason struct {
 	Grant

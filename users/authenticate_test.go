@@ -51,7 +51,7 @@ func TestTheLoginNameOrTheVerifiedAddressSignsIn(t *testing.T) {
 func TestWhoCannotSignInIsAnsweredAlikeAfterTheSameWork(t *testing.T) {
 	w := newWorld(t)
 	w.create(users.NewUser{Username: "bob", Password: goodPassword})
-	w.create(users.NewUser{Username: "ahead"})
+	w.create(users.NewUser{Username: "ahead", Email: "ahead@example.com", Claimable: true})
 	locked := w.create(users.NewUser{Username: "locked", Password: goodPassword})
 	if _, err := w.Disable(t.Context(), locked.ID); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"example.com/broker/internal/fault"
 	"example.com/broker/internal/secret"
@@ -22,10 +23,10 @@ type NewUser struct {
 	// EmailVerified is the admin's word that the address is the person's. Without it, the account falls to whoever proves the address:
 	// see Resolve.
 	EmailVerified bool
-	// Password, or PasswordHash for an import (see CheckHash); neither for a user who comes in another way.
+	// Password, or PasswordHash for an import (see CheckHash); neither for one who is Claimable.
 	Password     secret.Value
 	PasswordHash string
-	// Roles are given by hand; none means the default role.
+	// Roles are given by hand; nil means the default role, an empty list no role.
 	Roles []string
 	// Claimable lets the first sign-in with the matching verified address have the account. It needs an address, and no password.
 	Claimable bool
@@ -102,8 +103,8 @@ func bucketOf(a netip.Addr) string {
 // Create makes a user on an admin's word.
 //
 // fault.Conflict "username_taken", "address_taken" or "user_exists" names the field; fault.Invalid "username_invalid",
-// "address_invalid", "user_id_invalid", "role_unknown", "password_conflict" (both kinds), "claimable_invalid", "no_login" (a password
-// with nothing to type above it), those of PasswordPolicy.Check and CheckHash; fault.Unavailable "hash_pool_full" or "user_busy".
+// "address_invalid", "user_id_invalid", "role_unknown", "password_conflict" (both kinds), "claimable_invalid", "no_way_in" (no
+// password, and not claimable), "no_login" (a password with nothing to type above it), those of PasswordPolicy.Check and CheckHash; fault.Unavailable "hash_pool_full" or "user_busy".
 func (s *Service) Create(ctx context.Context, n NewUser) (User, error) {
 	u, err := s.draft(ctx, n)
 	if err == nil {
@@ -115,7 +116,7 @@ func (s *Service) Create(ctx context.Context, n NewUser) (User, error) {
 	}
 	// An admin is entered in the list only once the user exists: an entry without a user would pass for another admin.
 	if slices.Contains(n.Roles, rbac.Admin) {
-		return s.grantAdmin(ctx, u.ID, "create")
+		return s.grant(ctx, u.ID, rbac.Admin, time.Time{})
 	}
 	return u, nil
 }
@@ -150,7 +151,7 @@ func (s *Service) draft(ctx context.Context, n NewUser) (User, error) {
 			u.Grants = append(u.Grants, rbac.Grant{Role: role, Source: rbac.Manual, Since: now})
 		}
 	}
-	if len(n.Roles) == 0 {
+	if n.Roles == nil {
 		u.Grants = s.defaultGrants(now)
 	}
 	hasPassword := n.Password != "" || n.PasswordHash != ""
@@ -161,6 +162,9 @@ func (s *Service) draft(ctx context.Context, n NewUser) (User, error) {
 		return User{}, fault.New(fault.Invalid, "claimable_invalid", "A claimable user needs an address and has no password.")
 	case hasPassword && !hasLogin(u):
 		return User{}, fault.New(fault.Invalid, "no_login", "A password needs a login name or a verified address.")
+	case !hasPassword && !n.Claimable:
+		// Nobody could ever sign in as them, and an admin among them would pass for one who guards the rest.
+		return User{}, fault.New(fault.Invalid, "no_way_in", "Nobody could sign in as this user: give a password, or an address and claimable.")
 	case n.PasswordHash != "":
 		if err := CheckHash(n.PasswordHash); err != nil {
 			return User{}, err

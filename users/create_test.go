@@ -28,9 +28,9 @@ func TestCreateNamesWhatIsWrong(t *testing.T) {
 		kind fault.Kind
 		code string
 	}{
-		{"a login name that is taken, in any case", users.NewUser{Username: "BOB"}, fault.Conflict, "username_taken"},
-		{"an address that is taken, in any case", users.NewUser{Username: "bob2", Email: "BOB@example.com"}, fault.Conflict, "address_taken"},
-		{"an id that is taken", users.NewUser{ID: "old-1"}, fault.Conflict, "user_exists"},
+		{"a login name that is taken, in any case", users.NewUser{Username: "BOB", Password: goodPassword}, fault.Conflict, "username_taken"},
+		{"an address that is taken, in any case", users.NewUser{Email: "BOB@example.com", Claimable: true}, fault.Conflict, "address_taken"},
+		{"an id that is taken", users.NewUser{ID: "old-1", Username: "other", Password: goodPassword}, fault.Conflict, "user_exists"},
 		{"a login name with an @", users.NewUser{Username: "a@example.com"}, fault.Invalid, "username_invalid"},
 		{"a login name with a space", users.NewUser{Username: "a b"}, fault.Invalid, "username_invalid"},
 		{"a login name in other letters", users.NewUser{Username: "bоb"}, fault.Invalid, "username_invalid"}, // a Cyrillic o
@@ -45,6 +45,9 @@ func TestCreateNamesWhatIsWrong(t *testing.T) {
 		{"a weak password", users.NewUser{Username: "x", Password: "short"}, fault.Invalid, "password_too_short"},
 		{"two passwords", users.NewUser{Username: "x", Password: goodPassword, PasswordHash: "$2b$"}, fault.Invalid, "password_conflict"},
 		{"a hash beyond the bounds", users.NewUser{Username: "x", PasswordHash: "$argon2id$v=19$m=4194304,t=1000000,p=1$MDEyMzQ1Njc4OWFiY2RlZg$MDEyMzQ1Njc4OWFiY2RlZg"}, fault.Invalid, "password_hash_refused"},
+		{"nothing at all", users.NewUser{}, fault.Invalid, "no_way_in"},
+		{"no way in", users.NewUser{Username: "x"}, fault.Invalid, "no_way_in"},
+		{"an address, and no way in", users.NewUser{Email: "x@example.com", EmailVerified: true, Roles: []string{rbac.Admin}}, fault.Invalid, "no_way_in"},
 		{"claimable without an address", users.NewUser{Username: "x", Claimable: true}, fault.Invalid, "claimable_invalid"},
 		{"claimable with a password", users.NewUser{Username: "x", Email: "x@example.com", Password: goodPassword, Claimable: true}, fault.Invalid, "claimable_invalid"},
 	} {
@@ -123,10 +126,27 @@ func TestALoginNameWhoseMakerDiedIsFreeAfterTenMinutes(t *testing.T) {
 	w := newWorld(t)
 	name := users.Claim{Kind: users.ClaimIdentity, Key: users.Identity{Namespace: users.LocalNamespace, Subject: "bob"}.Key()}
 	must(t, w.store.hold(t.Context(), name, "usr_ghost", w.now()))
-	_, err := w.Create(t.Context(), users.NewUser{Username: "bob"})
+	_, err := w.Create(t.Context(), users.NewUser{Username: "bob", Password: goodPassword})
 	wantBusy(t, err)
 	w.pass(10 * time.Minute)
 	w.create(users.NewUser{Username: "bob"})
+}
+
+func TestAUserHasTheDefaultRoleOrThoseThatWereNamed(t *testing.T) {
+	w := newWorld(t)
+	for i, tt := range []struct {
+		rule        string
+		named, want []string
+	}{
+		{"left out", nil, []string{rbac.Viewer}},
+		{"none", []string{}, []string{}},
+		{"one", []string{rbac.Editor}, []string{rbac.Editor}},
+	} {
+		u := w.create(users.NewUser{Username: fmt.Sprint("u", i), Roles: tt.named})
+		if diff := cmp.Diff(tt.want, u.Roles(w.now())); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.rule, diff)
+		}
+	}
 }
 
 func TestFind(t *testing.T) {

@@ -18,18 +18,7 @@ func (s *Service) Delete(ctx context.Context, userID string) error {
 }
 
 func (s *Service) delete(ctx context.Context, userID string) error {
-	_, err := s.change(ctx, userID, func(ctx context.Context, u *User) (write, error) {
-		if u.Status == Disabled {
-			return write{skip: true}, nil
-		}
-		if countedAdmin(*u) {
-			if err := s.leaveAdmins(ctx, userID); err != nil {
-				return write{}, err
-			}
-		}
-		u.Status = Disabled
-		return write{raise: raiseEpoch}, nil
-	})
+	_, err := s.shut(ctx, userID)
 	if err != nil {
 		return err
 	}

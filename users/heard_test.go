@@ -39,7 +39,7 @@ func TestACounterThatWasAnnouncedIsNeverUsedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := svc.Create(t.Context(), users.NewUser{Username: "alice"})
+	u, err := svc.Create(t.Context(), users.NewUser{Username: "alice", Password: goodPassword})
 	if err != nil {
 		t.Fatal(err)
 	}

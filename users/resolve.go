@@ -88,7 +88,7 @@ func (s *Service) Resolve(ctx context.Context, id Identity, p Policy) (User, Out
 		return User{}, out, err
 	}
 	if s.bootstraps(id) && !countedAdmin(u) {
-		if u, err = s.grantAdmin(ctx, u.ID, "bootstrap"); err != nil {
+		if u, err = s.grant(ctx, u.ID, rbac.Admin, time.Time{}, "by", "bootstrap"); err != nil {
 			return User{}, out, err
 		}
 	}

@@ -279,7 +279,10 @@ func TestAUserCreatedAheadWhoCannotBeClaimedIsToldWhomToAsk(t *testing.T) {
 	w := newWorld(t)
 	for i, verified := range []bool{false, true} {
 		addr := fmt.Sprintf("ahead%d@example.com", i)
-		ahead := w.create(users.NewUser{Email: addr, EmailVerified: verified})
+		ahead := w.create(users.NewUser{Email: addr, EmailVerified: verified, Claimable: true})
+		ahead.Claimable = false
+		must(t, w.store.Store.Replace(t.Context(), ahead, nil, nil, w.now()))
+		ahead = w.get(ahead.ID)
 		_, _, err := w.Resolve(t.Context(), google(addr, addr), open)
 		wantCode(t, err, fault.Forbidden, "not_claimable")
 		if !strings.Contains(err.Error(), "help@example.com") {

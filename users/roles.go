@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"example.com/broker/internal/fault"
 	"example.com/broker/rbac"
@@ -33,44 +34,61 @@ func (s *Service) checkRole(role string) error {
 	return nil
 }
 
-// GrantRole gives a role by hand, without an end, and raises Ver. One given already is success. An admin is entered in the list of
-// admins before the row.
+// GrantRole gives a role by hand, without an end, and raises Ver. One given already is success, one with an end loses it. An admin is
+// entered in the list of admins before the row.
 //
 // fault.Invalid "role_unknown"; fault.NotFound "user_unknown"; fault.Conflict "user_disabled".
 func (s *Service) GrantRole(ctx context.Context, userID, role string) (User, error) {
+	return s.GrantRoleUntil(ctx, userID, role, time.Time{})
+}
+
+// GrantRoleUntil is GrantRole with an end, UTC milliseconds; the zero time is none. A grant that was there before has the new end
+// afterwards. An admin with an end does not count as one, so that the last admin cannot be given any: fault.Conflict "last_admin".
+// fault.Invalid "until_past" for an end that does not lie ahead; else as GrantRole.
+func (s *Service) GrantRoleUntil(ctx context.Context, userID, role string, until time.Time) (User, error) {
 	if err := s.checkRole(role); err != nil {
 		return User{}, err
 	}
-	return s.grant(ctx, userID, role, "admin")
+	if !until.IsZero() {
+		until = until.UTC().Truncate(time.Millisecond)
+		if !until.After(s.now()) {
+			return User{}, fault.New(fault.Invalid, "until_past", "The end of the grant, %s, does not lie ahead.", until.Format(time.RFC3339))
+		}
+	}
+	return s.grant(ctx, userID, role, until)
 }
 
-func (s *Service) grantAdmin(ctx context.Context, userID, by string) (User, error) {
-	return s.grant(ctx, userID, rbac.Admin, by)
-}
-
-func (s *Service) grant(ctx context.Context, userID, role, by string) (User, error) {
+func (s *Service) grant(ctx context.Context, userID, role string, until time.Time, details ...string) (User, error) {
 	joined := false
 	u, err := s.change(ctx, userID, func(ctx context.Context, u *User) (write, error) {
 		if u.Status != Active {
 			return write{}, fault.New(fault.Conflict, "user_disabled", "The user is disabled. Enable them first.")
 		}
-		if slices.ContainsFunc(u.Grants, func(g rbac.Grant) bool { return isManual(g, role) && g.Until.IsZero() }) {
+		if slices.ContainsFunc(u.Grants, func(g rbac.Grant) bool { return isManual(g, role) && g.Until.Equal(until) }) {
 			return write{skip: true}, nil
 		}
-		if role == rbac.Admin {
+		switch {
+		case role == rbac.Admin && until.IsZero():
 			if err := s.opts.Admins.JoinAdmins(ctx, userID); err != nil {
 				return write{}, err
 			}
 			joined = true
+		case role == rbac.Admin && countedAdmin(*u):
+			if err := s.leaveAdmins(ctx, userID); err != nil {
+				return write{}, err
+			}
 		}
 		u.Grants = append(slices.DeleteFunc(u.Grants, func(g rbac.Grant) bool { return isManual(g, role) }),
-			rbac.Grant{Role: role, Source: rbac.Manual, Since: s.now()})
+			rbac.Grant{Role: role, Source: rbac.Manual, Since: s.now(), Until: until})
 		return write{raise: raiseVersion}, nil
 	})
 	if joined && fault.Is(err, fault.Conflict) {
 		_ = s.opts.Admins.LeaveAdmins(ctx, userID) // disabled meanwhile: must not count
 	}
-	s.record(ctx, "user.role_grant", "", userID, err, "role", role, "by", by)
+	if !until.IsZero() {
+		details = append(details, "until", until.Format(time.RFC3339))
+	}
+	s.record(ctx, "user.role_grant", "", userID, err, append(details, "role", role)...)
 	return u, err
 }
 
@@ -114,7 +132,14 @@ func (s *Service) leaveAdmins(ctx context.Context, userID string) error {
 // Disable closes every door to a user and raises the epoch. A disabled user is success. An admin leaves the list of admins first, which
 // the last one cannot: fault.Conflict "last_admin". fault.NotFound "user_unknown".
 func (s *Service) Disable(ctx context.Context, userID string) (User, error) {
-	u, err := s.change(ctx, userID, func(ctx context.Context, u *User) (write, error) {
+	u, err := s.shut(ctx, userID)
+	s.record(ctx, "user.disable", "", userID, err)
+	return u, err
+}
+
+// shut is Disable without a record of it.
+func (s *Service) shut(ctx context.Context, userID string) (User, error) {
+	return s.change(ctx, userID, func(ctx context.Context, u *User) (write, error) {
 		if u.Status == Disabled {
 			return write{skip: true}, nil
 		}
@@ -126,8 +151,6 @@ func (s *Service) Disable(ctx context.Context, userID string) (User, error) {
 		u.Status = Disabled
 		return write{raise: raiseEpoch}, nil
 	})
-	s.record(ctx, "user.disable", "", userID, err)
-	return u, err
 }
 
 // Enable opens the doors again; sessions and tokens from before stay dead. An active user is success. fault.NotFound "user_unknown".

@@ -49,6 +49,70 @@ func TestARoleChangeRaisesTheVersionAndSignsNobodyOut(t *testing.T) {
 	wantCode(t, err, fault.NotFound, "user_unknown")
 }
 
+func TestAGrantEndsByItself(t *testing.T) {
+	w := newWorld(t)
+	u := w.create(users.NewUser{Username: "bob", Roles: []string{}})
+	end := w.now().Add(time.Hour)
+	for _, past := range []time.Time{w.now(), w.now().Add(-time.Second), w.now().Add(time.Microsecond)} {
+		_, err := w.GrantRoleUntil(t.Context(), u.ID, rbac.Editor, past)
+		wantCode(t, err, fault.Invalid, "until_past")
+	}
+	for range 2 { // the second changes nothing
+		got, err := w.GrantRoleUntil(t.Context(), u.ID, rbac.Editor, end)
+		if err != nil || got.Ver != 2 {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+	}
+	w.audit.wantLast(t, "user.role_grant", u.ID, "done", "")
+	roles := func() []string {
+		t.Helper()
+		f, err := w.Facts(t.Context(), u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Roles(w.now())
+	}
+	w.pass(time.Hour - 30*time.Second)
+	if got := roles(); !slices.Equal(got, []string{rbac.Editor}) {
+		t.Errorf("before its end: %v", got)
+	}
+	loads := w.store.reads.Load()
+	w.pass(30 * time.Second)
+	if got := roles(); len(got) != 0 || w.store.reads.Load() != loads {
+		t.Errorf("at its end, from the cache: %v", got)
+	}
+	why, err := w.Why(t.Context(), u.ID)
+	if err != nil || len(why) != 1 || why[0].State != "expired" || !why[0].Until.Equal(end) {
+		t.Errorf("why: %+v, %v", why, err)
+	}
+	// Given again without an end, it has none; given with one, it has that.
+	got, err := w.GrantRole(t.Context(), u.ID, rbac.Editor)
+	if err != nil || len(got.Grants) != 1 || !got.Grants[0].Until.IsZero() {
+		t.Errorf("got %+v, %v", got.Grants, err)
+	}
+}
+
+func TestAnAdminWithAnEndIsNotTheLastOne(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.create(users.NewUser{Username: "a", Roles: []string{rbac.Admin}}), w.create(users.NewUser{Username: "b"})
+	end := w.now().Add(time.Hour)
+	_, err := w.GrantRoleUntil(t.Context(), a.ID, rbac.Admin, end)
+	wantCode(t, err, fault.Conflict, "last_admin")
+	if _, err := w.GrantRoleUntil(t.Context(), b.ID, rbac.Admin, end); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.RevokeRole(t.Context(), a.ID, rbac.Admin)
+	wantCode(t, err, fault.Conflict, "last_admin")
+	if _, err := w.GrantRole(t.Context(), b.ID, rbac.Admin); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.GrantRoleUntil(t.Context(), a.ID, rbac.Admin, end); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.RevokeRole(t.Context(), b.ID, rbac.Admin)
+	wantCode(t, err, fault.Conflict, "last_admin")
+}
+
 func TestAMappedRoleIsTakenWhereItCameFrom(t *testing.T) {
 	w := newWorld(t)
 	u := w.create(users.NewUser{Username: "bob"})

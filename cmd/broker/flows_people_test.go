@@ -197,7 +197,12 @@ func flowsOfPeople() []flow {
 		}},
 		{Rule: "a user created ahead who cannot be claimed is told whom to ask", Run: func(t *testing.T, w *world) {
 			who, address := w.somebody()
-			if _, err := w.users.Create(t.Context(), users.NewUser{Email: address, EmailVerified: true}); err != nil {
+			ahead, err := w.users.Create(t.Context(), users.NewUser{Email: address, EmailVerified: true, Claimable: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ahead.Claimable = false
+			if err := w.stores.Users.Replace(t.Context(), ahead, nil, nil, w.now()); err != nil {
 				t.Fatal(err)
 			}
 			p := w.browser().signInBy(w.app("spa", ""), "github", who)

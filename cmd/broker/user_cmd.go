@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -24,7 +27,7 @@ func newUserCommand() *cobra.Command {
 	role := "ROLE (" + strings.Join(rbac.Known(), ", ") + ")"
 	cmd := group("user", "People: make, list, grant, disable",
 		newUserCreate(t), newUserList(t),
-		newUserChange(t, "grant", "Give a user a role", role),
+		newUserGrant(t, role),
 		newUserChange(t, "revoke", "Take a role from a user", role),
 		newUserChange(t, "disable", "Close every door to a user, and sign them out everywhere", ""),
 		newUserChange(t, "enable", "Let a disabled user in again", ""),
@@ -102,6 +105,9 @@ func printUser(cmd *cobra.Command, f *format, u userView, password string) error
 			rows = append(rows, []string{r[0], r[1]})
 		}
 	}
+	for _, role := range slices.Sorted(maps.Keys(u.Ends)) {
+		rows = append(rows, []string{role + " until", u.Ends[role].UTC().Format(time.RFC3339)})
+	}
 	if password != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "the password is shown only now")
 	}
@@ -158,6 +164,42 @@ func newUserChange(t *target, verb, short, second string) *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+func newUserGrant(t *target, role string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "grant USER ROLE", Short: "Give a user a role, for good or until a time", Args: arguments("USER (id, address or login name)", role),
+		Long: "Give a user a role. With --until it ends by itself; given again without, it has no end. An admin until a time is none who keeps the\n" +
+			"last admin from being removed.",
+		Example: "  broker user grant jo editor\n  broker user grant jo editor --until 2027-01-31",
+	}
+	text := cmd.Flags().String("until", "", "when the role ends: the last day that has it, in UTC, or a time such as 2027-01-31T12:00:00Z")
+	f := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		in := grant{Who: args[0], Role: args[1]}
+		if *text != "" {
+			var err error
+			if in.Until, err = endOf(*text); err != nil {
+				return usageOf(cmd, "--until is %q, expected a day such as 2027-01-31 or a time such as 2027-01-31T12:00:00Z", *text)
+			}
+		}
+		return t.with(cmd, func(ctx context.Context, c control) error {
+			u, err := ask[userView](ctx, c, "user.grant", in)
+			if err != nil {
+				return err
+			}
+			return printUser(cmd, f, u, "")
+		})
+	}
+	return cmd
+}
+
+// endOf is a time, or the end of a day in UTC.
+func endOf(text string) (time.Time, error) {
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		return day.AddDate(0, 0, 1), nil
+	}
+	return time.Parse(time.RFC3339, text)
 }
 
 func newUserSetPassword(t *target) *cobra.Command {

@@ -28,9 +28,7 @@ import (
 var verbs = map[string]act{
 	"user.create": actOf(createUser),
 	"user.list":   actOf(listUsers),
-	"user.grant": actOf(onUser(func(s *users.Service, ctx context.Context, u users.User, role string) (users.User, error) {
-		return s.GrantRole(ctx, u.ID, role)
-	})),
+	"user.grant":  actOf(grantRole),
 	"user.revoke": actOf(onUser(func(s *users.Service, ctx context.Context, u users.User, role string) (users.User, error) {
 		return s.RevokeRole(ctx, u.ID, role)
 	})),
@@ -96,6 +94,8 @@ type userView struct {
 	Status        users.Status `json:"status"`
 	Claimable     bool         `json:"claimable"`
 	Roles         []string     `json:"roles"`
+	// Ends says when the roles end that do.
+	Ends map[string]time.Time `json:"role_ends,omitempty"`
 	// Ways are the ways in: password, and github:583231 and the like.
 	Ways      []string  `json:"ways"`
 	CreatedAt time.Time `json:"created_at"`
@@ -111,7 +111,7 @@ func view(p *program, u users.User) userView {
 	}
 	return userView{
 		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, EmailVerified: u.EmailVerified, Status: u.Status, Claimable: u.Claimable,
-		Roles: u.Roles(p.now()), Ways: ways, CreatedAt: u.CreatedAt,
+		Roles: u.Roles(p.now()), Ends: rbac.Ends(u.Grants, p.now()), Ways: ways, CreatedAt: u.CreatedAt,
 	}
 }
 
@@ -141,6 +141,21 @@ func onUser(do func(s *users.Service, ctx context.Context, u users.User, what st
 		u, err = do(p.users, ctx, u, in.What)
 		return view(p, u), err
 	}
+}
+
+// grant names a user as userArgument does, a role, and when it ends; the zero time is never.
+type grant struct {
+	Who, Role string
+	Until     time.Time
+}
+
+func grantRole(ctx context.Context, p *program, in grant) (userView, error) {
+	u, err := find(ctx, p, in.Who)
+	if err != nil {
+		return userView{}, err
+	}
+	u, err = p.users.GrantRoleUntil(ctx, u.ID, in.Role, in.Until)
+	return view(p, u), err
 }
 
 func find(ctx context.Context, p *program, who string) (users.User, error) {
