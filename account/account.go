@@ -1,4 +1,5 @@
-// Package account is what a signed-in person sees and does about themselves: /me, /dashboard, and the ways out of a session.
+// Package account is what a signed-in person sees and does about themselves: /me, /dashboard, their sessions and API keys, and the
+// ways out of a session. Sessions and keys are JSON for programs and, where Accept asks for text/html, pages for people.
 package account
 
 import (
@@ -15,6 +16,7 @@ import (
 	"example.com/broker/lifecycle"
 	"example.com/broker/oauth"
 	"example.com/broker/providers"
+	"example.com/broker/rbac"
 	"example.com/broker/sessions"
 	"example.com/broker/tokens"
 	"example.com/broker/users"
@@ -22,7 +24,7 @@ import (
 	"example.com/broker/web/pages"
 )
 
-// Deps are what the endpoints stand on. All are required.
+// Deps are what the endpoints stand on. All but Guide are required.
 type Deps struct {
 	Guards    web.Guards
 	Users     *users.Service
@@ -32,6 +34,18 @@ type Deps struct {
 	Keys      *apikeys.Service
 	Providers *providers.Registry
 	Now       func() time.Time
+	// TokenLife is the longest life of an access token.
+	TokenLife time.Duration
+	// Offered are the permissions that the page offers for a key, each as far as its owner has it.
+	Offered func() []Offer
+	// Guide says that there is a page at /guide.
+	Guide bool
+}
+
+// Offer is a permission that a key may be made for, with a few words on what it opens.
+type Offer struct {
+	Permission rbac.Permission
+	Text       string
 }
 
 type endpoints struct{ Deps }
@@ -79,7 +93,7 @@ func (e *endpoints) dashboard(c *gin.Context) error {
 		if web.WantsJSON(c) || !unauthenticated(err) {
 			return err
 		}
-		return web.SeeOther(c, web.Path(c, "/login"))
+		return web.ToSignIn(c, "/dashboard")
 	}
 	who := web.CallerOf(c)
 	if web.WantsJSON(c) {
@@ -144,6 +158,32 @@ func (e *endpoints) logout(c *gin.Context) error {
 		return nil
 	}
 	return web.Page(c, http.StatusOK, pages.SignedOut{})
+}
+
+// forPeople puts a guard before a handler that answers programs in JSON and browsers with a page: a browser that is not signed in is sent to
+// the sign-in page, which leads back to the page at back.
+func forPeople(g web.Guard, back string, handle web.Handler) web.Handler {
+	return func(c *gin.Context) error {
+		err := g.Check(c)
+		switch {
+		case err == nil:
+			return handle(c)
+		case wantsPage(c) && unauthenticated(err):
+			return web.ToSignIn(c, back)
+		}
+		return err
+	}
+}
+
+// wantsPage reports whether Accept asks for a page. Whoever says nothing of pages gets JSON, as these routes always answered.
+func wantsPage(c *gin.Context) bool { return strings.Contains(c.GetHeader("Accept"), "text/html") }
+
+// notice is what the address says was just done; an unknown code says nothing.
+func notice(c *gin.Context, known ...string) *pages.Notice {
+	if code := c.Query("notice"); slices.Contains(known, code) {
+		return &pages.Notice{Code: code}
+	}
+	return nil
 }
 
 func unauthenticated(err error) bool { return fault.Is(err, fault.Unauthenticated) }

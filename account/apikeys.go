@@ -11,6 +11,7 @@ import (
 	"example.com/broker/oauth"
 	"example.com/broker/rbac"
 	"example.com/broker/web"
+	"example.com/broker/web/pages"
 )
 
 // What a credential must reach to keys of one's own; manageAny is what an admin may do to keys of others.
@@ -24,11 +25,23 @@ const (
 // not make the key that outlives it, nor must an app of a third party.
 func (e *endpoints) keyRoutes() []web.Route {
 	read, write := e.Guards.Reach(readKeys), e.Guards.Reach(writeKeys)
-	return []web.Route{
-		{Method: http.MethodPost, Path: "/api-keys", Lane: web.Browser, Data: true, Guard: write, Handle: e.createKey},
-		{Method: http.MethodGet, Path: "/api-keys", Lane: web.Browser, Data: true, Guard: read, Handle: e.listKeys},
-		{Method: http.MethodDelete, Path: "/api-keys/:id", Lane: web.Browser, Data: true, Guard: write, Handle: e.revokeKey},
+	route := func(method, path string, g web.Guard, handle web.Handler) web.Route {
+		return web.Route{Method: method, Path: path, Lane: web.Browser, Data: true, Guard: web.By(g.Name), Handle: forPeople(g, "/api-keys", handle)}
 	}
+	return []web.Route{
+		route(http.MethodPost, "/api-keys", write, e.makeKey),
+		route(http.MethodGet, "/api-keys", read, e.listKeys),
+		route(http.MethodDelete, "/api-keys/:id", write, e.deleteKey),
+		route(http.MethodPost, "/api-keys/:id/revoke", write, e.revokeKey),
+	}
+}
+
+// makeKey makes a key, from JSON or from the form of the page.
+func (e *endpoints) makeKey(c *gin.Context) error {
+	if wantsPage(c) && web.MediaType(c) == web.FormType {
+		return e.createKeyByForm(c)
+	}
+	return e.createKey(c)
 }
 
 // createKey makes a key. Its scopes must be ones that the caller could use themselves; none named means data:read.
@@ -92,6 +105,13 @@ func (e *endpoints) listKeys(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if wantsPage(c) {
+		p := pages.Keys{Notice: notice(c, pages.NoticeRevoked)}
+		if owner != web.CallerOf(c).User.ID {
+			p.Owner, p.OwnerID = firstOf(u.Name, u.Username, u.Email, u.ID), u.ID
+		}
+		return e.showKeys(c, http.StatusOK, p, all, u.Epoch)
+	}
 	out := make([]gin.H, 0, len(all))
 	for _, k := range all {
 		out = append(out, keyJSON(k, u.Epoch, e.Now()))
@@ -100,36 +120,43 @@ func (e *endpoints) listKeys(c *gin.Context) error {
 	return nil
 }
 
-// revokeKey ends a key of the caller's, or of anybody's where the caller is an admin; otherwise it is not there.
-func (e *endpoints) revokeKey(c *gin.Context) error {
-	by := web.CallerOf(c).User.ID
-	anyone := e.Guards.Access.Check(e.Guards.Actor(c), manageAny) == nil
-	k, err := e.Keys.Get(c.Request.Context(), c.Param("id"), by, anyone)
-	if err != nil {
-		return err
-	}
-	if err := e.Keys.Revoke(c.Request.Context(), k, by); err != nil {
+// deleteKey ends a key of the caller's, or of anybody's where the caller is an admin; otherwise it is not there.
+func (e *endpoints) deleteKey(c *gin.Context) error {
+	if err := e.revoke(c); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
 	return nil
 }
 
+func (e *endpoints) revoke(c *gin.Context) error {
+	by := web.CallerOf(c).User.ID
+	anyone := e.Guards.Access.Check(e.Guards.Actor(c), manageAny) == nil
+	k, err := e.Keys.Get(c.Request.Context(), c.Param("id"), by, anyone)
+	if err != nil {
+		return err
+	}
+	return e.Keys.Revoke(c.Request.Context(), k, by)
+}
+
 // keyJSON shows a key; epoch is its owner's, below which keys are over.
 func keyJSON(k apikeys.Key, epoch int64, now time.Time) gin.H {
-	state := "active"
-	switch {
-	case !k.RevokedAt.IsZero() || k.Ver < epoch:
-		state = "revoked"
-	case !now.Before(k.ExpiresAt):
-		state = "expired"
-	}
 	out := gin.H{
-		"id": k.ID, "prefix": apikeys.Prefix + k.ID, "name": k.Name, "scopes": append([]string{}, k.Scopes...), "owner_id": k.OwnerID, "state": state,
+		"id": k.ID, "prefix": apikeys.Prefix + k.ID, "name": k.Name, "scopes": append([]string{}, k.Scopes...), "owner_id": k.OwnerID, "state": stateOf(k, epoch, now),
 		"created_at": k.CreatedAt, "expires_at": k.ExpiresAt, "last_used": nil,
 	}
 	if !k.LastUsed.IsZero() {
 		out["last_used"] = k.LastUsed
 	}
 	return out
+}
+
+func stateOf(k apikeys.Key, epoch int64, now time.Time) string {
+	switch {
+	case !k.RevokedAt.IsZero() || k.Ver < epoch:
+		return "revoked"
+	case !now.Before(k.ExpiresAt):
+		return "expired"
+	}
+	return "active"
 }

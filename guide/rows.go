@@ -33,7 +33,7 @@ func (b book) apiKeys() pages.GuideRow {
 			"A key is sent as it is with every request, so it belongs on servers, never into a page or an app that others install. The header wins where both are sent.",
 			"A missing or bad key is answered with 403. It is the one exception to the rule that an unknown caller gets 401.",
 		},
-		Tries: append(tries, data...),
+		Tries: slices.Concat(b.where("GET", "/api-keys", pages.Try{Label: "Your API keys", URL: "/api-keys"}), tries, data),
 	}
 }
 
@@ -92,6 +92,7 @@ func (b book) sessions() pages.GuideRow {
 		},
 		Tries: slices.Concat(
 			b.where("GET", "/dashboard", pages.Try{Label: "Your dashboard", URL: "/dashboard"}),
+			b.where("GET", "/sessions", pages.Try{Label: "Where you are signed in", URL: "/sessions"}),
 			b.withPassword(
 				pages.Try{
 					Label: "Sign in; curl keeps the cookie in a file.", Status: 200, Shows: "`Set-Cookie` with `HttpOnly` and `SameSite=Lax`",

@@ -12,7 +12,7 @@ import (
 // TestASignInLeadsBackToThePageThatAskedForIt walks every way of signing in from every page that needs it.
 func TestASignInLeadsBackToThePageThatAskedForIt(t *testing.T) {
 	onBothStores(t, func(t *testing.T, w *world) {
-		for _, path := range []string{"/dashboard", "/tools/policy"} {
+		for _, path := range []string{"/dashboard", "/sessions", "/api-keys", "/tools/policy"} {
 			at := func(way string, p page) {
 				t.Helper()
 				if p.StatusCode != http.StatusOK || p.at.String() != w.issuer+path {

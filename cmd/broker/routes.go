@@ -21,6 +21,7 @@ import (
 	"example.com/broker/oauth/metadata"
 	"example.com/broker/oauth/token"
 	"example.com/broker/oauth/tokeninfo"
+	"example.com/broker/rbac"
 	"example.com/broker/samples"
 	"example.com/broker/users"
 	"example.com/broker/web"
@@ -59,6 +60,7 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 		}),
 		account.Routes(account.Deps{
 			Guards: guards, Users: p.users, Sessions: p.sessions, Lifecycle: p.lifecycle, Grants: p.grants, Keys: p.apikeys, Providers: p.providers, Now: p.now,
+			TokenLife: p.tokenLife(), Offered: p.offeredScopes, Guide: p.cfg.Tools.Guide,
 		}),
 		admin.Routes(admin.Deps{
 			Guards: guards, Users: p.users, Roles: p.roles, Rules: p.rules, Clients: p.clients, Policies: p.policies, Providers: p.providers,
@@ -87,6 +89,27 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 	surface = append(surface, docs.Routes()...)
 	surface = append(surface, guide.Routes(p.guide(surface, guards))...)
 	return surface, docs.Describe(openapi.Filling{Issuer: p.issuer, Version: version, Routes: surface, QueryKeys: p.cfg.APIKeys.Query})
+}
+
+// offeredScopes are the permissions that the page for API keys offers: those of the broker's own routes that a key or what it is exchanged for
+// opens, and those that are scopes of an API.
+func (p *program) offeredScopes() []account.Offer {
+	out := []account.Offer{
+		{Permission: "data:read", Text: "Ask GET /data, with the key itself"},
+		{Permission: "articles:read", Text: "Read articles"},
+		{Permission: "articles:write", Text: "Write and change articles"},
+		{Permission: "reports:read", Text: "Read reports"},
+		{Permission: "decisions:read", Text: "Ask the decision API, with the key itself"},
+	}
+	for _, api := range p.apis.All().APIs {
+		for _, s := range api.Scopes {
+			known := func(o account.Offer) bool { return string(o.Permission) == s }
+			if o := (account.Offer{Permission: rbac.Permission(s), Text: "For the API " + api.ID}); o.Permission.Valid() && !slices.ContainsFunc(out, known) {
+				out = append(out, o)
+			}
+		}
+	}
+	return out
 }
 
 // guide is what the pages that explain may show: nothing that is not in the surface.

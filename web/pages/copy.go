@@ -12,6 +12,9 @@ const (
 	NoticeCreated  = "account_created"
 	NoticeLinked   = "identity_linked"
 	NoticeUnlinked = "link_cancelled"
+	NoticeEnded    = "session_ended"
+	NoticeOthers   = "sessions_ended" // all but this one
+	NoticeRevoked  = "key_revoked"
 )
 
 // The codes of FieldError.
@@ -27,6 +30,7 @@ const (
 	PasswordLong   = "password_long"
 	PasswordCommon = "password_common"
 	PasswordWrong  = "password_wrong"
+	ScopesMissing  = "scopes_missing"
 )
 
 // Copy returns the words of an error code in general terms: what happened, whether anything was lost and what to do, and the label
@@ -66,6 +70,7 @@ func fieldCatalogue() map[string]string {
 		PasswordLong:   "That is longer than we can take. Use at most 128 characters.",
 		PasswordCommon: "That password is on lists of stolen ones. Choose another one.",
 		PasswordWrong:  "Doesn't match this email or username.",
+		ScopesMissing:  "Choose at least one.",
 	}
 }
 
@@ -260,6 +265,15 @@ func catalogue(f Facts) map[string]text {
 		},
 		NoticeUnlinked: {
 			title: "You chose not to connect {provider}.", body: "Nothing changed.", action: "Continue", info: true,
+		},
+		NoticeEnded: {
+			title: "The session has ended.", body: "Whoever used it has to sign in again.", action: "Continue", info: true,
+		},
+		NoticeOthers: {
+			title: "All other devices are signed out.", body: "Only this session is left.", action: "Continue", info: true,
+		},
+		NoticeRevoked: {
+			title: "The key is revoked.", body: "It doesn't work any more.", action: "Continue", info: true,
 		},
 	}
 }

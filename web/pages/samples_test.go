@@ -16,6 +16,8 @@ type sample struct {
 
 func at(day, hour int) time.Time { return time.Date(2026, time.November, day, hour, 3, 0, 0, time.UTC) }
 
+const linuxFirefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
 // empties is each page with nothing in its view model.
 func empties() []sample {
 	return []sample{
@@ -24,7 +26,9 @@ func empties() []sample {
 		{"link", pages.ConfirmLink{}, []string{"link-form", "link-confirm", "link-cancel"}},
 		{"signout", pages.SignOut{}, []string{"signout-form", "signout-confirm", "signout-cancel"}},
 		{"signedout", pages.SignedOut{}, []string{"signedout-again"}},
-		{"signedin", pages.SignedIn{}, []string{"whoami", "roles", "identities", "signout-form", "signout-submit"}},
+		{"signedin", pages.SignedIn{}, []string{"whoami", "roles", "identities", "signout-form", "signout-submit", "tab-profile", "tab-sessions", "tab-keys"}},
+		{"sessions", pages.Sessions{}, []string{"sessions", "tab-profile", "tab-sessions", "tab-keys", "confirm"}},
+		{"keys", pages.Keys{}, []string{"keys", "tab-profile", "tab-sessions", "tab-keys", "confirm"}},
 		{"register", pages.Register{}, []string{"register-form", "email", "password", "password-toggle", "register-submit", "signin-link"}},
 		{"consent", pages.Consent{}, []string{"consent-form", "scopes", "consent-allow", "consent-cancel"}},
 		{"handoff", pages.FormPost{}, nil},
@@ -57,6 +61,7 @@ func samples() []sample {
 	back := &pages.Action{URL: "/login/cancel", Post: true, Hidden: tx}
 	newID := pages.Identity{Provider: "GitHub", Kind: "github", Handle: "jo-doe", Linked: at(2, 9), LastUsed: at(24, 6)}
 	oldID := pages.Identity{Provider: "Google", Kind: "google", Handle: "jo@example.org", Linked: at(1, 9)}
+	keyScopes := []pages.KeyScope{{Name: "data:read", Text: "Ask GET /data", Chosen: true}, {Name: "articles:read"}}
 	request := pages.Facts{App: "Orders", Provider: "GitHub", RequestID: "req_01hf7zq9w3b2", RetryAfter: 215 * time.Second}
 	signIn := pages.SignIn{
 		App: "Orders", Hidden: tx, Providers: []pages.Provider{google, used, acme}, Password: true, Register: true, Cancel: back,
@@ -115,6 +120,35 @@ func samples() []sample {
 			Identities: []pages.Identity{oldID, newID},
 			Notice:     &pages.Notice{Code: pages.NoticeLinked, Facts: request},
 		}, []string{"whoami", "roles", "identities", "signout-form", "signout-submit", "notice"}},
+		{"sessions", pages.Sessions{
+			AccessLife: 15 * time.Minute, More: true, Notice: &pages.Notice{Code: pages.NoticeEnded},
+			List: []pages.Session{
+				{ID: "s-1", Current: true, UserAgent: linuxFirefox, Address: "203.0.113.7", SignedIn: at(24, 6), LastActive: at(24, 7), Until: at(24, 18)},
+				{ID: "s-2", UserAgent: linuxFirefox, SignedIn: at(24, 5), LastActive: at(24, 5), Until: at(24, 17), Way: "GitHub", Kind: "github"},
+				{ID: "s/3", UserAgent: "curl/8.5.0", SignedIn: at(23, 20), LastActive: at(24, 7), Later: true, Until: at(24, 8), Way: "Acme", Kind: "oidc"},
+			},
+		}, []string{"notice", "sessions", "end-others", "end-others-submit", "access-life", "confirm"}},
+		{"keys", pages.Keys{
+			Live: []pages.Key{
+				{ID: "8nLq2Zr0QF2b3dQ1pXkV5A", Name: "Nightly export", Prefix: "bk_8nLq2Zr0QF2b3dQ1pXkV5A", Scopes: []string{"data:read", "articles:read"}, State: "active", Created: at(1, 9), Expires: at(28, 9), LastUsed: at(24, 6)},
+				{ID: "x", Name: "Never used", Prefix: "bk_x", State: "active", Created: at(2, 9), Expires: at(28, 9)},
+			},
+			Ended:  []pages.Key{{ID: "y", Prefix: "bk_y", State: "expired", Expires: at(3, 9)}, {ID: "z", Name: "Leaked", Prefix: "bk_z", State: "revoked"}},
+			Scopes: keyScopes, Days: "90", MaxDays: 366, Guide: true, Notice: &pages.Notice{Code: pages.NoticeRevoked},
+		}, []string{"notice", "keys", "create-form", "name", "days", "scopes", "create-submit", "ended", "confirm"}},
+		{"keys-made", pages.Keys{
+			Made:   &pages.MadeKey{Name: "Nightly export", Text: "bk_8nLq2Zr0QF2b3dQ1pXkV5A_example", Line: `curl https://id.example.org/data -H "X-API-Key: bk_8nLq2Zr0QF2b3dQ1pXkV5A_example"`, Expires: at(28, 9)},
+			Scopes: keyScopes, Days: "90", MaxDays: 366,
+		}, []string{"made", "key", "key-copy", "key-curl", "key-saved", "create-form"}},
+		{"keys-made-for-something-else", pages.Keys{Made: &pages.MadeKey{Name: "Decisions", Text: "bk_x"}, Scopes: keyScopes}, []string{"made", "key"}},
+		{"keys-wrong", pages.Keys{
+			Name: "Nightly\nexport", Days: "900", MaxDays: 366, Scopes: keyScopes,
+			Errors: []pages.FieldError{{Field: "name", Code: pages.FieldInvalid}, {Field: "scopes", Code: pages.ScopesMissing}, {Field: "days", Code: pages.FieldInvalid, Message: "A number from 1 to 366."}},
+		}, []string{"error-summary", "name-error", "scopes-error", "days-error", "create-form"}},
+		{"keys-full", pages.Keys{Scopes: keyScopes, Notice: &pages.Notice{Code: "key_limit", Facts: pages.Facts{Status: 409, Said: "One more would pass the limit."}}}, []string{"notice", "create-form"}},
+		{"keys-of-somebody", pages.Keys{
+			Owner: "Jo Doe", OwnerID: "usr_1", Live: []pages.Key{{ID: "x", Name: "Theirs", Prefix: "bk_x", State: "active"}},
+		}, []string{"keys", "confirm"}},
 		{"register", pages.Register{
 			App: "Orders", Hidden: tx, AskUsername: true, Email: "jo@example.org", Username: "jo doe", Cancel: back,
 			Notice: &pages.Notice{Code: "registration_invalid"},

@@ -7,7 +7,7 @@ import (
 
 // SignedIn shows a person who they are here. The form posts the hidden fields to /logout.
 //
-// Elements: notice, whoami, roles, identities, signout-form, signout-submit.
+// Elements: notice, tab-profile, tab-sessions, tab-keys, whoami, roles, identities, signout-form, signout-submit.
 type SignedIn struct {
 	Account  Account
 	Email    string
@@ -38,6 +38,7 @@ func (SignedIn) Traits() Traits { return Traits{} }
 
 type signedInBody struct {
 	SignedIn
+	Tabs         []tab
 	Account      *chip
 	Notice       *message
 	Cards        []card
@@ -47,7 +48,7 @@ type signedInBody struct {
 
 func (p SignedIn) screen(r *Renderer) screen {
 	b := signedInBody{
-		SignedIn: p, Account: newChip(&p.Account), Notice: r.message(p.Notice),
+		SignedIn: p, Tabs: r.tabs("/dashboard"), Account: newChip(&p.Account), Notice: r.message(p.Notice),
 		Since: newMoment(p.Since), Until: newMoment(p.Until), Action: r.orOwn(p.Action, "/logout"),
 	}
 	if b.Account.Detail == p.Email {
@@ -56,5 +57,5 @@ func (p SignedIn) screen(r *Renderer) screen {
 	for _, identity := range p.Identities {
 		b.Cards = append(b.Cards, newCard(identity))
 	}
-	return screen{template: "signedin", title: "Signed in", wide: true, scripts: []string{"submit.js", "time.js"}, body: b}
+	return screen{template: "signedin", title: "Signed in", wide: true, styles: []string{"account.css"}, scripts: []string{"submit.js", "time.js"}, body: b}
 }

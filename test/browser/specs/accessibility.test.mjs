@@ -72,6 +72,42 @@ const pages = {
     await pages['demo app, signed in'](page);
     await page.goto(`${s.broker.issuer}/dashboard`);
   },
+  'sessions': async (page) => {
+    await pages['signed in at the broker'](page);
+    await page.locator('#tab-sessions').click();
+    await page.locator('#sessions').waitFor();
+  },
+  'sessions, asked whether to end one': async (page) => {
+    await fetch(`${s.broker.issuer}/login`, {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username: 'alice', password: s.broker.user('alice').password }),
+    });
+    await pages.sessions(page);
+    await page.locator('button[data-confirm]').first().click();
+    await page.locator('#confirm[open]').waitFor();
+  },
+  'API keys': async (page) => {
+    await pages['signed in at the broker'](page);
+    await page.locator('#tab-keys').click();
+    await page.locator('#create-form').waitFor();
+  },
+  'a new API key': async (page) => {
+    await pages['API keys'](page);
+    await page.locator('#name').fill('Nightly export');
+    await page.locator('#create-submit').click();
+    await page.locator('#made').waitFor();
+  },
+  'API keys, one that ended, and a form that is wrong': async (page) => {
+    await pages['a new API key'](page);
+    await page.locator('#key-saved').click();
+    await page.locator('button[data-confirm]').first().click();
+    await page.locator('#confirm-yes').click();
+    await page.locator('#notice').waitFor();
+    await page.locator('#ended summary').click();
+    await page.locator('#scopes input:checked').uncheck();
+    await page.locator('#name').fill('x');
+    await page.locator('#create-submit').click();
+    await page.locator('#error-summary').waitFor();
+  },
   'sign-out': async (page) => {
     await pages['demo app, signed in'](page);
     await page.goto(`${s.broker.issuer}/end_session`);
