@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -108,7 +109,7 @@ func (e *endpoints) listKeys(c *gin.Context) error {
 	if wantsPage(c) {
 		p := pages.Keys{Notice: notice(c, pages.NoticeRevoked)}
 		if owner != web.CallerOf(c).User.ID {
-			p.Owner, p.OwnerID = firstOf(u.Name, u.Username, u.Email, u.ID), u.ID
+			p.Owner, p.OwnerID = cmp.Or(u.Name, u.Username, u.Email, u.ID), u.ID
 		}
 		return e.showKeys(c, http.StatusOK, p, all, u.Epoch)
 	}
