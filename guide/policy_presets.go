@@ -8,9 +8,9 @@ import (
 )
 
 // people are in the entities of most presets.
-const people = `  {"uid": {"type": "User", "id": "alice"}, "parents": [{"type": "Role", "id": "editor"}]},
-  {"uid": {"type": "User", "id": "bob"}, "parents": [{"type": "Role", "id": "viewer"}]},
-  {"uid": {"type": "User", "id": "root"}, "parents": [{"type": "Role", "id": "admin"}]}`
+const people = `  {"uid": {"type": "User", "id": "alice"}, "attrs": {}, "parents": [{"type": "Role", "id": "editor"}]},
+  {"uid": {"type": "User", "id": "bob"}, "attrs": {}, "parents": [{"type": "Role", "id": "viewer"}]},
+  {"uid": {"type": "User", "id": "root"}, "attrs": {}, "parents": [{"type": "Role", "id": "admin"}]}`
 
 // presets are what the playground opens with and what one can begin from. A test runs the tests of each.
 func presets() []pages.PolicyPreset {
@@ -50,7 +50,7 @@ action "read", "write", "delete" appliesTo {
   resource: Document,
 };
 `,
-		Entities:  "[\n" + people + ",\n" + `  {"uid": {"type": "Document", "id": "handbook"}}` + "\n]\n",
+		Entities:  "[\n" + people + ",\n" + `  {"uid": {"type": "Document", "id": "handbook"}, "attrs": {}, "parents": []}` + "\n]\n",
 		Principal: `User::"alice"`, Action: `Action::"write"`, Resource: `Document::"handbook"`, Context: "{}\n",
 		Tests: cases(
 			`{"name": "an editor writes", "principal": "User::alice", "action": "Action::write", "resource": "Document::handbook", "expect": "allow"}`,
@@ -72,8 +72,8 @@ func ownerPreset() pages.PolicyPreset {
 		Text:     "The author or an admin edits an article; an admin deletes any, the author only one that is not published. This is what the broker comes with.",
 		Policies: strings.Join(texts, "\n"), Schema: own.Schema,
 		Entities: "[\n" + people + `,
-  {"uid": {"type": "Article", "id": "draft"}, "attrs": {"author": {"__entity": {"type": "User", "id": "alice"}}, "published": false}},
-  {"uid": {"type": "Article", "id": "news"}, "attrs": {"author": {"__entity": {"type": "User", "id": "alice"}}, "published": true}}
+  {"uid": {"type": "Article", "id": "draft"}, "attrs": {"author": {"__entity": {"type": "User", "id": "alice"}}, "published": false}, "parents": []},
+  {"uid": {"type": "Article", "id": "news"}, "attrs": {"author": {"__entity": {"type": "User", "id": "alice"}}, "published": true}, "parents": []}
 ]
 `,
 		Principal: `User::"alice"`, Action: `Action::"delete"`, Resource: `Article::"news"`, Context: "{}\n",
@@ -113,10 +113,9 @@ action "read", "write" appliesTo {
 };
 `,
 		Entities: `[
-  {"uid": {"type": "User", "id": "ann"}, "attrs": {"tenant": {"__entity": {"type": "Tenant", "id": "acme"}}}},
-  {"uid": {"type": "User", "id": "ben"}, "attrs": {"tenant": {"__entity": {"type": "Tenant", "id": "globex"}}}},
-  {"uid": {"type": "User", "id": "cleo"}},
-  {"uid": {"type": "Document", "id": "plan"}, "attrs": {"tenant": {"__entity": {"type": "Tenant", "id": "acme"}}}}
+  {"uid": {"type": "User", "id": "ann"}, "attrs": {"tenant": {"__entity": {"type": "Tenant", "id": "acme"}}}, "parents": []},
+  {"uid": {"type": "User", "id": "ben"}, "attrs": {"tenant": {"__entity": {"type": "Tenant", "id": "globex"}}}, "parents": []},
+  {"uid": {"type": "Document", "id": "plan"}, "attrs": {"tenant": {"__entity": {"type": "Tenant", "id": "acme"}}}, "parents": []}
 ]
 `,
 		Principal: `User::"ben"`, Action: `Action::"read"`, Resource: `Document::"plan"`, Context: "{}\n",
@@ -157,7 +156,7 @@ action "view", "pay" appliesTo {
   context: { hour: Long, day: String },
 };
 `,
-		Entities:  "[\n" + people + ",\n" + `  {"uid": {"type": "Invoice", "id": "4711"}}` + "\n]\n",
+		Entities:  "[\n" + people + ",\n" + `  {"uid": {"type": "Invoice", "id": "4711"}, "attrs": {}, "parents": []}` + "\n]\n",
 		Principal: `User::"alice"`, Action: `Action::"pay"`, Resource: `Invoice::"4711"`, Context: "{\"hour\": 21, \"day\": \"Tue\"}\n",
 		Tests: cases(
 			`{"name": "at noon", "principal": "User::alice", "action": "Action::pay", "resource": "Invoice::4711", "context": {"hour": 12, "day": "Tue"}, "expect": "allow"}`,
@@ -198,7 +197,7 @@ action "view", "transfer" appliesTo {
   context: { mfa: Bool },
 };
 `,
-		Entities:  "[\n" + people + ",\n" + `  {"uid": {"type": "Account", "id": "main"}}` + "\n]\n",
+		Entities:  "[\n" + people + ",\n" + `  {"uid": {"type": "Account", "id": "main"}, "attrs": {}, "parents": []}` + "\n]\n",
 		Principal: `User::"alice"`, Action: `Action::"transfer"`, Resource: `Account::"main"`, Context: "{\"mfa\": false}\n",
 		Tests: cases(
 			`{"name": "with a second factor", "principal": "User::alice", "action": "Action::transfer", "resource": "Account::main", "context": {"mfa": true}, "expect": "allow"}`,
@@ -241,8 +240,8 @@ action "deploy", "stop" appliesTo {
 };
 `,
 		Entities: "[\n" + people + `,
-  {"uid": {"type": "User", "id": "ines"}, "parents": [{"type": "Role", "id": "incident-lead"}]},
-  {"uid": {"type": "Service", "id": "shop"}}
+  {"uid": {"type": "User", "id": "ines"}, "attrs": {}, "parents": [{"type": "Role", "id": "incident-lead"}]},
+  {"uid": {"type": "Service", "id": "shop"}, "attrs": {}, "parents": []}
 ]
 `,
 		Principal: `User::"root"`, Action: `Action::"deploy"`, Resource: `Service::"shop"`, Context: "{\"incident\": true}\n",

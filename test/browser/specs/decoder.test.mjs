@@ -741,7 +741,7 @@ scenario('a token opens the playground with its claims as the principal, and sta
   assert.ok(!('jti' in them.attrs) && !('exp' in them.attrs) && others.length >= 4);
   // The schema knows what the claims are, so that a policy may ask for them.
   for (const [scope, word] of [['openid', 'ALLOW'], ['orders:write', 'DENY']]) {
-    await playground.locator('#policies').fill(`permit (principal, action, resource) when { principal.scope.contains("${scope}") };`);
+    await playground.locator('#policies').fill(`permit (principal, action, resource) when { principal has scope && principal.scope.contains("${scope}") };`);
     await playground.locator('#verdict strong', { hasText: word }).waitFor();
   }
   assert.ok(requests.every((line) => !line.includes(body) && !line.includes(signature)), 'a request carries the token');
@@ -790,7 +790,7 @@ scenario('what of the claims comes along to the playground', s, {}, async ({ pag
   await page.goto(link);
   await page.locator('#verdict strong', { hasText: /ALLOW|DENY|NOT VALID/ }).waitFor();
   assert.match(await page.locator('#verdict').innerText(), /DENY[^]*User::"a \\"b\\"/, 'the draft is not valid');
-  await page.locator('#policies').fill('permit (principal, action, resource) when { principal["https://example.com/plan"] == "gold" && principal["in"] like "a*" && principal.level > 2 && principal.mfa };');
+  await page.locator('#policies').fill('permit (principal, action, resource) when { principal has "https://example.com/plan" && principal["https://example.com/plan"] == "gold" && principal has "in" && principal["in"] like "a*" && principal has level && principal.level > 2 && principal has mfa && principal.mfa };');
   await page.locator('#verdict strong', { hasText: 'ALLOW' }).waitFor();
 });
 

@@ -1,12 +1,14 @@
 // The policy playground: a decision picked from lists, with and without JavaScript, and policies that are typed.
 
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import axe from 'axe-core';
 import { desktop, phone, scenario } from '../lib/browser.mjs';
 import { way } from '../lib/pages.mjs';
 import { suite } from '../lib/suite.mjs';
 
 const s = suite();
+const exported = new URL('../../../guide/testdata/exported/', import.meta.url);
 
 async function open(page, { username = 'alice', query = '' } = {}) {
   await page.goto(`${s.broker.issuer}/login`);
@@ -159,6 +161,107 @@ scenario('a draft beside the policies in force', s, {}, async ({ page }) => {
   assert.match(await page.locator('#live-grid .change').first().innerText(), /live: deny\s+draft: allow/);
 });
 
+scenario('tests are exported as a file for the command line', s, {}, async ({ page }) => {
+  await open(page);
+  await says(page, 'ALLOW');
+  await page.locator('#tab-tests').click();
+  const saved = async () => {
+    const [file] = await Promise.all([page.waitForEvent('download'), page.locator('#export').click()]);
+    assert.equal(file.suggestedFilename(), 'playground.test.yaml');
+    return readFile(await file.path(), 'utf8');
+  };
+  const same = async (name) => {
+    const path = new URL(`${name}.test.yaml`, exported), got = await saved();
+    if (process.env.UPDATE) await writeFile(path, got);
+    assert.equal(got, await readFile(path, 'utf8'), `${path.pathname} holds something else; UPDATE=1 writes it`);
+  };
+  for (const preset of await page.locator('#preset option').evaluateAll((list) => list.map(({ value }) => value))) {
+    await page.locator('#preset').selectOption(preset);
+    await page.locator('#tests-sum', { hasText: /^All/ }).waitFor();
+    await same(preset);
+  }
+  await page.locator('#preset').selectOption('mfa');
+  await page.locator('#tests').fill(JSON.stringify([{
+    name: 'é 漢 🔑 "quoted" \\ # : - \u0085\u2028\nnext', principal: 'User::"a b"', action: 'Action::transfer', resource: 'Account::main',
+    context: { mfa: true, list: ['yes', 'null', '1', ' ', ''], inner: { n: 0, price: 1.5 } }, expect: 'deny',
+  }]).replace('"n":0', '"n":9007199254740993'));
+  await page.locator('#outcomes li').nth(0).waitFor();
+  await same('odd');
+
+  await page.locator('#tests').fill('[');
+  await page.locator('#export').click();
+  await page.locator('#verdict-more', { hasText: 'Mend the tests' }).waitFor();
+});
+
+scenario('what the address asks for and is not there is said', s, {}, async ({ page }) => {
+  await open(page, { query: '?user=nobody&action=fly&show=everything' });
+  await says(page, 'ALLOW');
+  assert.match(await page.locator('#notes').innerText(), /user="nobody"[^]*answer for alice[^]*action="fly"[^]*answer for read[^]*show="everything"/);
+  await page.locator('#user').selectOption('bob');
+  await page.locator('#notes').waitFor({ state: 'detached' });
+  await page.goto(`${s.broker.issuer}/tools/policy?show=matrix`);
+  await page.locator('#matrix tbody tr').first().waitFor();
+  assert.ok(!(await page.locator('#notes').isVisible()));
+});
+
+scenario('a link that was cut off says so', s, {}, async ({ page }) => {
+  await open(page, { query: '#draft=eyJwb2xpY2llcyI6' });
+  await says(page, 'ALLOW');
+  assert.ok(await page.locator('#broken', { hasText: 'This link holds no draft' }).isVisible());
+  await page.locator('#reset').click();
+  await page.locator('#broken').waitFor({ state: 'hidden' });
+});
+
+scenario('whose session ended signs in elsewhere and goes on with the text', s, {}, async ({ page, context, problems }) => {
+  problems.allow(/status of 401/);
+  await open(page);
+  await says(page, 'ALLOW');
+  await context.clearCookies();
+  const text = 'permit (principal, action, resource);';
+  await page.locator('#policies').fill(text);
+  await page.locator('#trouble-title', { hasText: 'You are signed out' }).waitFor();
+  await page.locator('#user').selectOption('bob');
+  await page.waitForFunction(() => document.activeElement.id === 'trouble-sign-in');
+  const opened = page.waitForEvent('popup');
+  await page.locator('#trouble-sign-in').click();
+  const other = await opened;
+  await way.password(other, s.broker.user('alice'));
+  await other.waitForURL(/tools\/policy$/);
+  await page.locator('#evaluate').click();
+  await says(page, 'ALLOW');
+  assert.equal(await page.locator('#policies').inputValue(), text);
+  assert.ok(!(await page.locator('#trouble').isVisible()));
+});
+
+scenario('a pasted token becomes the principal and goes nowhere', s, { permissions: ['clipboard-read', 'clipboard-write'] }, async ({ page, context }) => {
+  await open(page);
+  await says(page, 'ALLOW');
+  const sent = [];
+  context.on('request', (request) => sent.push(request.url() + (request.postData() ?? '')));
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const token = `${part({ alg: 'ES256', typ: 'at+jwt' })}.${part({ sub: 'usr_42', roles: ['viewer'], tenant: 'acme' })}.c2lnbmF0dXJl`;
+  const field = page.locator('#from-token');
+  await field.fill(`Bearer ${token}`);
+  await says(page, 'DENY');
+  assert.equal(await field.inputValue(), '');
+  assert.equal(await page.locator('#principal').inputValue(), 'User::"usr_42"');
+  assert.match(await page.locator('#entities').inputValue(), /"usr_42"[^]*"tenant":"acme"[^]*"viewer"/);
+  await page.locator('#share').click();
+  await page.waitForFunction(() => location.hash.startsWith('#draft='));
+  for (const [text, says_] of [['no token', /principal|token|JWT/i], [part({ sub: 1 }), /JWT/], [`${part({ alg: 'ES256' })}.${part({ iss: 'x' })}.c2ln`, /name nobody/]]) {
+    await field.fill(text);
+    await page.waitForFunction((source) => new RegExp(source, 'i').test(document.querySelector('#verdict-more').textContent), says_.source);
+    assert.equal(await field.inputValue(), '');
+  }
+  const draft = await page.evaluate(() => atob(location.hash.slice(7).replaceAll('-', '+').replaceAll('_', '/')));
+  assert.ok(![...sent, draft, page.url()].some((text) => text.includes('c2lnbmF0dXJl') || text.includes('eyJ')), 'a token left the page');
+});
+
+scenario('the way to the guide is large enough for a finger', s, { viewport: phone }, async ({ page }) => {
+  await open(page);
+  assert.ok((await page.locator('#guide-link').boundingBox()).height >= 44);
+});
+
 scenario('by the keyboard alone', s, {}, async ({ page }) => {
   await open(page);
   await says(page, 'ALLOW');
@@ -210,10 +313,10 @@ scenario('from a user, and shared without a token', s, { permissions: ['clipboar
   assert.equal(await page.evaluate(() => location.hash), '');
 });
 
-scenario('from a token it goes by the decoder, and from there back', s, {}, async ({ page }) => {
+scenario('a token can be looked at in the decoder, and comes back as the principal', s, {}, async ({ page }) => {
   await open(page);
   await says(page, 'ALLOW');
-  await page.getByRole('link', { name: 'From a token' }).click();
+  await page.getByRole('link', { name: 'Look at a token' }).click();
   await page.waitForURL(`${s.broker.issuer}/tools/jwt`);
   await page.locator('#token-example').click();
   const back = page.waitForEvent('popup');
@@ -224,7 +327,7 @@ scenario('from a token it goes by the decoder, and from there back', s, {}, asyn
   // A user who is taken over keeps what is known of them.
   await playground.locator('#from').selectOption('bob');
   await says(playground, 'DENY');
-  assert.deepEqual(JSON.parse(await playground.locator('#entities').inputValue()).slice(0, 2).map(({ uid, attrs }) => [uid.id, Boolean(attrs)]), [['bob', false], ['usr_example', true]]);
+  assert.deepEqual(JSON.parse(await playground.locator('#entities').inputValue()).slice(0, 2).map(({ uid, attrs }) => [uid.id, Object.keys(attrs).length > 0]), [['bob', false], ['usr_example', true]]);
 });
 
 scenario('an engine that does not answer leaves the text', s, {}, async ({ page, context, problems }) => {

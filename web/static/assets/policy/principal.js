@@ -8,8 +8,8 @@ const longest = 256, most = 64;
 export function withPrincipal(text, { id, roles, attrs }) {
   const list = JSON.parse(text || "[]");
   const isThem = ({ uid }) => uid?.type === "User" && uid?.id === id;
-  const own = attrs ?? list.find(isThem)?.attrs;
-  const them = { uid: { type: "User", id }, ...(own ? { attrs: own } : {}), parents: roles.map((role) => ({ type: "Role", id: role })) };
+  const own = attrs ?? list.find(isThem)?.attrs ?? {};
+  const them = { uid: { type: "User", id }, attrs: own, parents: roles.map((role) => ({ type: "Role", id: role })) };
   return `[\n${[them, ...list.filter((one) => !isThem(one))].map((one) => `  ${JSON.stringify(one)}`).join(",\n")}\n]\n`;
 }
 
@@ -35,9 +35,9 @@ function typeOf(value) {
   return Array.isArray(value) && value.length <= most && value.every((one) => typeof one === "string" && typeOf(one)) ? "Set<String>" : "";
 }
 
-/** A draft in which somebody asks, and whose schema knows their attributes, so that policies may speak of them. */
+/** A draft in which somebody asks, and whose schema knows their attributes, so that policies may speak of them. The others in it lack them. */
 export function draftFor(draft, person) {
-  const attrs = Object.entries(person.attrs).map(([name, value]) => `  ${JSON.stringify(name)}: ${typeOf(value)},\n`).join("");
+  const attrs = Object.entries(person.attrs).map(([name, value]) => `  ${JSON.stringify(name)}?: ${typeOf(value)},\n`).join("");
   return {
     ...draft, entities: withPrincipal(draft.entities, person), principal: nameOf(person.id),
     schema: draft.schema.replace("entity User in [Role];", () => (attrs ? `entity User in [Role] {\n${attrs}};` : "entity User in [Role];")),
