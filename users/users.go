@@ -162,8 +162,8 @@ type Store interface {
 	// Holder returns who holds a claim, fault.NotFound "claim_unknown" if nobody does. Whether it counts is for the caller to see.
 	Holder(ctx context.Context, c Claim) (Holder, error)
 	// Replace takes the claims of add for u.ID, then replaces the user if its stored V is u.V (which becomes u.V+1), then drops the
-	// claims of drop that u.ID holds. fault.Conflict "claim_taken" as in Create; "user_changed" if V differs; fault.NotFound
-	// "user_unknown".
+	// claims of drop that u.ID holds, but for those that u.ID has renewed since the row was replaced. fault.Conflict "claim_taken" as in
+	// Create; "user_changed" if V differs; fault.NotFound "user_unknown".
 	Replace(ctx context.Context, u User, add, drop []Claim, now time.Time) error
 	// TakeOver moves a claim from the given holder (both fields must match) to another user. fault.Conflict "claim_taken" if it
 	// changed meanwhile.

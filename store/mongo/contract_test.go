@@ -18,7 +18,7 @@ func TestContract(t *testing.T) {
 		var b breaker
 		b.stopAfter(-1)
 		o := options(mongotest.URI(t), mongotest.Database(t)).WithStep(b.step)
-		f := &storetest.Fixture{Stores: open(t, o), StopAfter: b.stopAfter}
+		f := &storetest.Fixture{Stores: open(t, o), StopAfter: b.stopAfter, Ahead: b.between}
 		f.Reopen = func(t *testing.T) *store.Stores {
 			t.Helper()
 			if err := f.Stores.Close(); err != nil {
@@ -36,10 +36,30 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// breaker ends a sequence after so many writes.
+// breaker ends a sequence after so many writes, or lets somebody else in between.
 type breaker struct {
-	mu   sync.Mutex
-	left int // -1: no end
+	mu    sync.Mutex
+	left  int // -1: no end
+	ahead int
+	act   func() // nil: nobody
+}
+
+// between has act run once, ahead of write n.
+func (b *breaker) between(n int, act func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ahead, b.act = n, act
+}
+
+// other is the act that is due, nil for none.
+func (b *breaker) other() (act func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.act != nil && b.ahead == 0 {
+		act, b.act = b.act, nil
+	}
+	b.ahead--
+	return act
 }
 
 var errStopped = errors.New("stopped by the test")
@@ -51,6 +71,9 @@ func (b *breaker) stopAfter(n int) {
 }
 
 func (b *breaker) step() error {
+	if act := b.other(); act != nil {
+		act()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch b.left {

@@ -72,6 +72,12 @@ func (s *userStore) Holder(ctx context.Context, c users.Claim) (users.Holder, er
 }
 
 func (s *userStore) Replace(ctx context.Context, u users.User, add, drop []users.Claim, now time.Time) error {
+	// Whoever finds the row replaced may want a dropped claim again before it is gone, and renews it. So it is given up only as it was
+	// before the row was replaced.
+	had, err := s.heldBy(ctx, u.ID, drop)
+	if err != nil {
+		return err
+	}
 	if err := s.claimAll(ctx, u.ID, add, now); err != nil {
 		return err
 	}
@@ -81,15 +87,40 @@ func (s *userStore) Replace(ctx context.Context, u users.User, add, drop []users
 	if err := s.replaceUser(ctx, u); err != nil {
 		return err
 	}
-	for _, c := range drop {
+	for _, c := range had {
 		if err := s.next(); err != nil {
 			return err
 		}
-		if err := s.drop(ctx, u.ID, c); err != nil {
+		if err := s.drop(ctx, c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// heldClaim is a claim as it was read, and where.
+type heldClaim struct {
+	coll string
+	claimRow
+}
+
+// heldBy reads those of the claims that the user holds.
+func (s *userStore) heldBy(ctx context.Context, user string, claims []users.Claim) ([]heldClaim, error) {
+	var out []heldClaim
+	for _, c := range claims {
+		coll, err := claimC(c.Kind)
+		if err != nil {
+			return nil, err
+		}
+		row, found, err := get[claimRow](ctx, s.db, coll, c.Key)
+		if err != nil {
+			return nil, err
+		}
+		if found && row.User == user {
+			out = append(out, heldClaim{coll, row})
+		}
+	}
+	return out, nil
 }
 
 // replaceUser is the deciding act of Replace.
@@ -204,14 +235,10 @@ func (s *userStore) claim(ctx context.Context, user string, c users.Claim, now t
 	return unavailable("claim", errors.New("it keeps changing hands"))
 }
 
-// drop gives up a claim if the user still holds it.
-func (s *userStore) drop(ctx context.Context, user string, c users.Claim) error {
-	coll, err := claimC(c.Kind)
-	if err != nil {
-		return err
-	}
+// drop gives up a claim if it is still as it was read.
+func (s *userStore) drop(ctx context.Context, c heldClaim) error {
 	return s.repeatable(ctx, "drop a claim", func(ctx context.Context) error {
-		_, err := s.c(coll).DeleteOne(ctx, bson.M{"_id": c.Key, "user": user})
+		_, err := s.c(c.coll).DeleteOne(ctx, bson.M{"_id": c.Key, "user": c.User, "at": c.At})
 		return err
 	})
 }

@@ -35,6 +35,13 @@ func testSequences(t *testing.T, f *Fixture) {
 	t.Run("replace, stopped after each step, is safe and is completed by repetition", func(t *testing.T) {
 		steps(t, f, 5, func(t *testing.T, k int, stopped func(error) bool) bool { return replaceThenRepeat(t, f, k, stopped) })
 	})
+	t.Run("what is unlinked and linked again in between is linked, and its claim held", func(t *testing.T) {
+		for _, clock := range []time.Duration{-time.Minute, time.Minute} { // of the replica that links, against the one that unlinks
+			for k := range 3 {
+				unlinkAndLink(t, f, fmt.Sprintf("relink-%d-%s", k, clock), k, clock)
+			}
+		}
+	})
 	t.Run("append, stopped after each step, is completed by repetition", func(t *testing.T) {
 		steps(t, f, 3, func(t *testing.T, k int, stopped func(error) bool) bool { return appendThenRepeat(t, f, k, stopped) })
 	})
@@ -149,6 +156,37 @@ func replaceThenRepeat(t *testing.T, f *Fixture, k int, stopped func(error) bool
 		refused(s.Holder(ctx, c))(t, fault.NotFound, "claim_unknown")
 	}
 	return !wasStopped
+}
+
+// unlinkAndLink drops the claim of a user, who links the identity again ahead of write k of that, or after it where nothing comes in between.
+func unlinkAndLink(t *testing.T, f *Fixture, id string, k int, clock time.Duration) {
+	t.Helper()
+	s, ctx := f.Stores.Users, t.Context()
+	listed := person(id)
+	claims := personClaims(listed)
+	done(t, s.Create(ctx, listed, claims, start()))
+	unlisted := listed
+	unlisted.Identities = nil
+	link := func() {
+		now := must(s.Get(ctx, id))(t)
+		if len(now.Identities) > 0 {
+			return
+		}
+		now.Identities = listed.Identities
+		done(t, s.Replace(ctx, now, claims[:1], nil, start().Add(clock)))
+	}
+	if !f.Atomic {
+		f.Ahead(k, link)
+	}
+	done(t, s.Replace(ctx, unlisted, nil, claims[:1], start()))
+	if !f.Atomic {
+		f.Ahead(-1, nil)
+	}
+	link()
+	h := must(s.Holder(ctx, claims[0]))(t)
+	if got := must(s.Get(ctx, id))(t); len(got.Identities) != 1 || h.UserID != id {
+		t.Fatalf("ahead of write %d: the identities are %v, and the claim is held by %q", k, got.Identities, h.UserID)
+	}
 }
 
 // replaceIsSafe wants the user as before with all its claims, or as after with all of the new ones: at no step does a user list what

@@ -14,6 +14,9 @@ type Fixture struct {
 	// StopAfter lets n more row writes of sequences through; each one after that fails before it happens, as if the process had
 	// died. -1 lets all through again. It may be nil only where Atomic is set.
 	StopAfter func(n int)
+	// Ahead has act run once, ahead of row write n (0 is the first) of the next sequence, as if somebody else came in between; act may write.
+	// It may be nil only where Atomic is set.
+	Ahead func(n int, act func())
 	// Atomic says that the driver runs each sequence in one transaction: one that was stopped must have left nothing.
 	Atomic bool
 }
