@@ -17,8 +17,10 @@ type Event struct {
 	RequestID string            `json:"request_id,omitempty" bson:"request_id,omitempty"`
 	Outcome   string            `json:"outcome" bson:"outcome"` // "done" or "denied"
 	Detail    map[string]string `json:"detail,omitempty" bson:"detail,omitempty"`
-	// Chain binds an event to the one before it from the same replica and start: SHA-256 over the previous Chain and this event.
-	Chain string `json:"chain" bson:"chain"`
+	// After is the time of the event before it from the same replica and start, zero for the first; Chain binds it to that one: SHA-256 over
+	// the previous Chain and this event. Both are set by Log.
+	After time.Time `json:"after,omitzero" bson:"after,omitempty"`
+	Chain string    `json:"chain" bson:"chain"`
 }
 
 // Store keeps events.
@@ -27,6 +29,9 @@ type Store interface {
 	AppendAudit(ctx context.Context, events []Event) error
 	// ListAudit returns events newest first, at most limit, those with an ID below before ("" for the newest).
 	ListAudit(ctx context.Context, before string, limit int) ([]Event, error)
+	// TrimAudit removes events from before a time, oldest first, at most limit, and returns how many; fewer than limit: there are no more. It
+	// may leave those of the last second. Repeating it goes on.
+	TrimAudit(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Recorder takes events from domain code. Log is the one of a running broker.

@@ -17,8 +17,8 @@ const (
 	countDetail = "count"
 )
 
-// Coarsely is a Recorder for what a caller can do as often as they like, such as being refused. Events with the same Action, Actor and Target
-// are alike: the first is recorded at once, and those of each minute after it as one, which is like the first, has the request id of the last,
+// Coarsely is a Recorder for what a caller can do as often as they like, such as being refused. Events with the same Action, Actor, Target and
+// reason (in the details) are alike: the first is recorded at once, and those of each minute after it as one, which is like the first, has the request id of the last,
 // and says in the detail "count" how many it stands for. Like Record it never waits.
 func (l *Log) Coarsely() Recorder { return &l.coarse }
 
@@ -31,7 +31,7 @@ type coarse struct {
 	ended bool // nobody asks what is due any more
 }
 
-type kind struct{ action, actor, target string }
+type kind struct{ action, actor, target, reason string }
 
 type repeated struct {
 	first Event
@@ -42,7 +42,7 @@ type repeated struct {
 
 // Record takes an event. Should more kinds be counted than there is room for, the event goes to the log with its whole content.
 func (c *coarse) Record(ctx context.Context, e Event) {
-	now, of := c.log.now(), kind{e.Action, e.Actor, e.Target}
+	now, of := c.log.now(), kind{e.Action, e.Actor, e.Target, e.Detail["reason"]}
 	if e.RequestID == "" {
 		e.RequestID = RequestOf(ctx)
 	}

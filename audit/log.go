@@ -36,7 +36,8 @@ type Log struct {
 	now   func() time.Time
 	log   *slog.Logger
 	queue chan Event
-	chain string
+	chain string    // of the last event
+	last  time.Time // and its time
 	batch []Event
 
 	coarse coarse
@@ -107,8 +108,9 @@ func (l *Log) add(e Event) {
 	}
 	e.ID = id.String()
 	e = e.text()
+	e.After = l.last
 	e.Chain = link(l.chain, e)
-	l.chain = e.Chain
+	l.chain, l.last = e.Chain, e.At
 	l.batch = append(l.batch, e)
 }
 

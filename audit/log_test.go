@@ -44,6 +44,8 @@ func (m *memory) AppendAudit(ctx context.Context, events []audit.Event) error {
 
 func (m *memory) ListAudit(context.Context, string, int) ([]audit.Event, error) { return nil, nil }
 
+func (m *memory) TrimAudit(context.Context, time.Time, int) (int, error) { return 0, nil }
+
 func (m *memory) set(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -26,6 +26,7 @@ type Config struct {
 	Registration   Registration        `koanf:"registration"`
 	Roles          Roles               `koanf:"roles"`
 	Policies       Policies            `koanf:"policies"`
+	Audit          Audit               `koanf:"audit"`
 	Tools          Tools               `koanf:"tools"`
 	Bootstrap      Bootstrap           `koanf:"bootstrap"`
 	Providers      map[string]Provider `koanf:"providers" doc:"Identity providers by id; the callback of one is /callback/<id>."`
@@ -111,6 +112,11 @@ type APIKeys struct {
 type Policies struct {
 	Dir     string `koanf:"dir" doc:"Folder with one folder per application, each with *.cedar, schema.cedarschema and entities.json; what it holds cannot be changed at run time. Empty: the policies in the store, and for the broker itself those it comes with."`
 	Default string `koanf:"default" doc:"Application asked at <issuer>/access/v1 by callers whom none is named after; empty for none. Every application is also asked at <issuer>/pdp/<application>/access/v1."`
+}
+
+// Audit is the record of who did what.
+type Audit struct {
+	Keep time.Duration `koanf:"keep" doc:"How long audit events are kept, at least 1d; 0 for ever."`
 }
 
 // Tools are pages for the people who build apps and APIs.
@@ -245,6 +251,7 @@ func Default() Config {
 		Password:     Password{Enabled: true, MinLength: 15},
 		Revocation:   Revocation{Mode: Blocklist, Feed: FeedClients},
 		Registration: Registration{Open: true, DefaultRole: "viewer"},
+		Audit:        Audit{Keep: 365 * 24 * time.Hour},
 		Tools:        Tools{JWT: true, Policy: true, Guide: true, Docs: true},
 	}
 }

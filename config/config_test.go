@@ -152,6 +152,7 @@ func TestBadConfigurations(t *testing.T) {
 		{name: "a file that is not there", yaml: replace("client_secret: "+secret+"\n  corp", "client_secret_file: nowhere\n  corp")},
 		{name: "a secret and its file", yaml: inGitHub("client_secret_file: broker.yaml")},
 		{name: "lifetimes out of bounds", yaml: good + "tokens:\n  access_ttl: 25h\n  code_ttl: 11m\n  reuse_interval: 601s\n  refresh_idle: 31d\n  refresh_absolute: 30d\nsessions:\n  idle: 13h\n"},
+		{name: "an audit log that is kept for less than a day", yaml: good + "audit:\n  keep: 365m\n"},
 		{name: "key schedule", yaml: replace("keys:\n", "keys:\n  publish_ahead: 5m\n  rotate_every: 1m\n")},
 
 		{name: "issuer missing", yaml: replace("issuer: https://auth.example.com\n", "")},

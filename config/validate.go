@@ -39,6 +39,7 @@ const (
 	maxReuse   = 10 * time.Minute
 	maxRefresh = 365 * 24 * time.Hour
 	maxSession = 30 * 24 * time.Hour
+	leastKept  = 24 * time.Hour // a shorter one is a slip that loses the audit log
 )
 
 // Validate lists everything that is wrong with a configuration, by key. dev allows what is for one's own computer: http on loopback. The
@@ -302,6 +303,9 @@ func (v *validator) lifetimes() {
 	v.between("tokens.refresh_idle", t.RefreshIdle, time.Second, maxRefresh)
 	v.between("tokens.refresh_absolute", t.RefreshAbsolute, time.Second, maxRefresh)
 	v.between("tokens.reuse_interval", t.ReuseInterval, 0, maxReuse)
+	if keep := v.c.Audit.Keep; keep != 0 && keep < leastKept {
+		v.bad("audit.keep", "%s, expected at least %s, or 0 to keep audit events for ever", formatDuration(keep), formatDuration(leastKept))
+	}
 	v.between("sessions.idle", s.Idle, time.Second, maxSession)
 	v.between("sessions.absolute", s.Absolute, time.Second, maxSession)
 	if t.RefreshIdle > t.RefreshAbsolute {

@@ -448,3 +448,24 @@ func TestTheRecordOfAFailureDoesNotHoldWhatWasTyped(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// Whoever is turned away can come back at once, as often as they like: that must not cost a row each time.
+func TestWhatALimitRefusesIsRecordedApart(t *testing.T) {
+	often := &recorder{}
+	w := newWorld(t, func(o *users.Options) { o.AuditLimited = often })
+	bob := w.create(users.NewUser{Username: "bob", Password: goodPassword})
+	for range 10 {
+		_, err := w.authenticate("bob", badPassword.Reveal())
+		wantCode(t, err, fault.Unauthenticated, "credentials_invalid")
+	}
+	w.audit.wantLast(t, "user.authenticate", bob.ID, "denied", "credentials_invalid")
+	before := len(w.audit.events)
+	for range 25 {
+		_, err := w.authenticate("bob", badPassword.Reveal())
+		wantCode(t, err, fault.Limited, "rate_limited")
+	}
+	often.wantLast(t, "user.authenticate", bob.ID, "denied", "rate_limited")
+	if len(w.audit.events) != before || len(often.events) != 25 {
+		t.Errorf("%d events beside the others and %d apart, want none and 25", len(w.audit.events)-before, len(often.events))
+	}
+}

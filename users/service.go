@@ -59,6 +59,8 @@ type Options struct {
 	Heard func(userID string) int64
 	// Audit takes what was done and denied; nil for nobody. Actor is set where it is the user; else the Recorder knows the caller.
 	Audit audit.Recorder
+	// AuditLimited takes in its place what a limit refused, which anybody can repeat at no cost; nil for Audit.
+	AuditLimited audit.Recorder
 	// Roles are the roles that may be given, and Rules what gives some of them at each sign-in; nil: those of every installation, and
 	// no rules.
 	Roles *rbac.Roles
@@ -355,7 +357,11 @@ func (s *Service) record(ctx context.Context, action, actor, target string, err 
 		}
 		e.Detail[detail[i]] = detail[i+1]
 	}
-	s.opts.Audit.Record(ctx, e)
+	to := s.opts.Audit
+	if fault.Is(err, fault.Limited) && s.opts.AuditLimited != nil {
+		to = s.opts.AuditLimited
+	}
+	to.Record(ctx, e)
 }
 
 func (s *Service) errDisabled() error {

@@ -241,7 +241,7 @@ func (p *program) buildPeople(ctx context.Context) error {
 			return err == nil
 		},
 		Heard:         func(id string) int64 { return max(p.revocations.UserVer(id), p.revocations.UserEpoch(id)) },
-		BeforeVersion: p.lifecycle.BeforeVersion, BeforeEpoch: p.lifecycle.BeforeEpoch, Audit: p.audit,
+		BeforeVersion: p.lifecycle.BeforeVersion, BeforeEpoch: p.lifecycle.BeforeEpoch, Audit: p.audit, AuditLimited: p.audit.Coarsely(),
 		Roles: p.roles, Rules: p.rules,
 	})
 	if err != nil {
@@ -429,8 +429,31 @@ func (p *program) sweep(ctx context.Context) error {
 			if err := p.stores.Sweep(ctx, p.now().Add(-sweepMargin)); err != nil && ctx.Err() == nil {
 				p.log.Warn("sweeping expired rows failed", "cause", err)
 			}
+			if err := p.trimAudit(ctx); err != nil && ctx.Err() == nil {
+				p.log.Warn("removing old audit events failed", "cause", err)
+			}
 		}
 	}
+}
+
+// How many audit events go in one write, and in how many writes of one sweep, so that neither the writer nor the sweep is held up.
+const (
+	trimBatch   = 500
+	trimBatches = 20
+)
+
+// trimAudit removes audit events that have been kept for long enough.
+func (p *program) trimAudit(ctx context.Context) error {
+	if p.cfg.Audit.Keep <= 0 {
+		return nil
+	}
+	before := p.now().Add(-p.cfg.Audit.Keep - sweepMargin)
+	for range trimBatches {
+		if n, err := p.stores.Audit.TrimAudit(ctx, before, trimBatch); err != nil || n < trimBatch {
+			return err
+		}
+	}
+	return nil
 }
 
 // ops is the handler of the listener for operators.

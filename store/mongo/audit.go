@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -40,6 +41,10 @@ func onlyDuplicates(err error) bool {
 		}
 	}
 	return true
+}
+
+func (s *auditStore) TrimAudit(ctx context.Context, before time.Time, limit int) (int, error) {
+	return s.sweepSome(ctx, auditC, "at", before, limit)
 }
 
 func (s *auditStore) ListAudit(ctx context.Context, before string, limit int) ([]audit.Event, error) {

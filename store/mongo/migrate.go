@@ -12,7 +12,7 @@ import (
 )
 
 // schemaVersion is what this program makes of a database.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // migration brings a database from the version before to its own. Its act must be safe to repeat and to run twice at once: the
 // lease keeps replicas from doing the same work, and promises no more. Brokers of the version before keep running meanwhile, and
@@ -30,6 +30,7 @@ func migrations() []migration {
 		{version: 2, oldest: 1, up: createIndexes}, // API keys and allowed tokens, which the version before does not look at
 		// Failures, which the version before counts apart, in the collection limits: its index would remove them before they are forgotten.
 		{version: 3, oldest: 2, up: createIndexes},
+		{version: 4, oldest: 3, up: createIndexes}, // the age of audit events
 	}
 }
 

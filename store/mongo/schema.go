@@ -60,6 +60,7 @@ func indexes() []index {
 		{coll: sessionsC, keys: bson.D{by("user_id", 1), by("created_at", -1)}},
 		{coll: apiKeysC, keys: bson.D{by("owner_id", 1), by("created_at", -1)}},
 		{coll: changesC, keys: bson.D{by("at", 1)}},
+		{coll: auditC, keys: bson.D{by("at", 1)}},
 		{coll: sessionsC, keys: bson.D{by("until", 1)}, expires: true},
 		{coll: sessionsC, keys: bson.D{by("gone", 1)}, expires: true},
 		{coll: grantsC, keys: bson.D{by("until", 1)}, expires: true},

@@ -132,10 +132,10 @@ func TestOpenOfTheVersionBefore(t *testing.T) {
 	if err := before.Clients.InsertClient(t.Context(), clients.Client{ID: "app"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := data.Collection("failures").Drop(t.Context()); err != nil {
+	if err := data.Collection("audit").Indexes().DropOne(t.Context(), "at_1"); err != nil {
 		t.Fatal(err)
 	}
-	set := bson.M{"$set": bson.M{"version": 2, "oldest": 1}}
+	set := bson.M{"$set": bson.M{"version": 3, "oldest": 2}}
 	if _, err := data.Collection(mongo.MetaC).UpdateOne(t.Context(), bson.M{"_id": "schema"}, set); err != nil {
 		t.Fatal(err)
 	}
@@ -144,10 +144,10 @@ func TestOpenOfTheVersionBefore(t *testing.T) {
 	if _, err := s.Clients.GetClient(t.Context(), "app"); err != nil {
 		t.Errorf("the client of before: %v", err)
 	}
-	if got := meta(t, database, "schema"); got["version"] != int32(3) || got["oldest"] != int32(2) {
-		t.Errorf("the schema is %v, want version 3, which version 2 can use", got)
+	if got := meta(t, database, "schema"); got["version"] != int32(4) || got["oldest"] != int32(3) {
+		t.Errorf("the schema is %v, want version 4, which version 3 can use", got)
 	}
-	for coll, want := range map[string]int{"failures": 2} {
+	for coll, want := range map[string]int{"audit": 2} {
 		specs, err := data.Collection(coll).Indexes().ListSpecifications(t.Context())
 		if err != nil || len(specs) != want {
 			t.Errorf("%s has %d indexes (%v), want %d", coll, len(specs), err, want)

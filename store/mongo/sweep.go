@@ -20,7 +20,7 @@ func (d *db) sweep(ctx context.Context, now time.Time) error {
 			continue
 		}
 		for range sweepBatches {
-			n, err := d.sweepSome(ctx, i.coll, bson.M{i.keys[0].Key: bson.M{"$lt": now}})
+			n, err := d.sweepSome(ctx, i.coll, i.keys[0].Key, now, sweepBatch)
 			if err != nil {
 				return err
 			}
@@ -32,14 +32,19 @@ func (d *db) sweep(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// sweepSome removes a batch of documents that match; the filter holds at the removal too, since their end may have moved meanwhile.
-func (d *db) sweepSome(ctx context.Context, coll string, expired bson.M) (int, error) {
+// sweepSome removes documents whose time in a field that has an index is before a bound, earliest first, at most limit, and returns how many it
+// found; the bound holds at the removal too, since their end may have moved meanwhile.
+func (d *db) sweepSome(ctx context.Context, coll, field string, bound time.Time, limit int) (int, error) {
+	if limit <= 0 {
+		return 0, nil // to the server, no limit
+	}
+	expired := bson.M{field: bson.M{"$lt": bound}}
 	type onlyID struct {
 		ID string `bson:"_id"`
 	}
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
-	cursor, err := d.c(coll).Find(ctx, expired, options.Find().SetLimit(sweepBatch).SetProjection(bson.M{"_id": 1}))
+	cursor, err := d.c(coll).Find(ctx, expired, options.Find().SetSort(bson.D{by(field, 1)}).SetLimit(int64(limit)).SetProjection(bson.M{"_id": 1}))
 	if err != nil {
 		return 0, unavailable("sweep "+coll, err)
 	}
@@ -54,10 +59,7 @@ func (d *db) sweepSome(ctx context.Context, coll string, expired bson.M) (int, e
 	for i, row := range found {
 		ids[i] = row.ID
 	}
-	filter := bson.M{"_id": bson.M{"$in": ids}}
-	for field, condition := range expired {
-		filter[field] = condition
-	}
+	filter := bson.M{"_id": bson.M{"$in": ids}, field: expired[field]}
 	if _, err := d.c(coll).DeleteMany(ctx, filter); err != nil {
 		return 0, unavailable("sweep "+coll, err)
 	}

@@ -183,7 +183,7 @@ func TestANewerSchema(t *testing.T) {
 		if !fault.Is(err, fault.Conflict) || fault.CodeOf(err) != "schema_newer" {
 			t.Fatalf("got %v, want schema_newer", err)
 		}
-		for _, want := range []string{path, "99", "up to 5"} {
+		for _, want := range []string{path, "99", "up to 6"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("got %q, want it to say %q", err, want)
 			}
@@ -223,7 +223,7 @@ func TestAFileOfTheVersionBefore(t *testing.T) {
 	}
 	edit(t, path, `DROP TABLE api_keys`, `DROP TABLE allowed_tokens`, `DROP TABLE documents`, `DROP TABLE policies`, `DROP TABLE articles`,
 		`DROP INDEX counters_by_until`, `ALTER TABLE counters DROP COLUMN run`, `ALTER TABLE counters DROP COLUMN until`,
-		`CREATE INDEX counters_by_ends ON counters (ends)`, `DELETE FROM schema_version WHERE version_id > 1`)
+		`CREATE INDEX counters_by_ends ON counters (ends)`, `DROP INDEX audit_by_at`, `DELETE FROM schema_version WHERE version_id > 1`)
 
 	s = open(t, path, sqlite.Hooks{})
 	if _, err := s.Clients.GetClient(t.Context(), "app"); err != nil {
@@ -238,7 +238,7 @@ func TestAFileOfTheVersionBefore(t *testing.T) {
 	if got, _, err := s.Limits.Take(t.Context(), "failed", ratelimit.Bounds{Limit: 1000, Window: time.Hour}, start()); err != nil || got.Count != 2 || got.Run != 2 {
 		t.Errorf("the failures of before: %+v, %v, want 2 in the window and in a row", got, err)
 	}
-	for query, want := range map[string]int64{"SELECT max(version_id) FROM schema_version": 5, "SELECT oldest FROM schema_compat": 1} {
+	for query, want := range map[string]int64{"SELECT max(version_id) FROM schema_version": 6, "SELECT oldest FROM schema_compat": 1} {
 		if got, err := sqlite.Ask[int64](t.Context(), s, query); err != nil || got != want {
 			t.Errorf("%s: got %d, %v, want %d", query, got, err, want)
 		}
@@ -253,6 +253,7 @@ func TestNewTablesAreReadByIndex(t *testing.T) {
 		{"SELECT id FROM api_keys WHERE owner_id = 'u' AND revoked_at = 0 AND expires_at > 1 ORDER BY created_at DESC, id DESC", "api_keys_by_owner"},
 		{"SELECT rowid FROM api_keys WHERE gone <= 1", "api_keys_by_gone"},
 		{"SELECT jti FROM allowed_tokens WHERE until <= 1", "allowed_tokens_by_until"},
+		{"SELECT id FROM audit WHERE unixepoch(doc ->> 'at') < 1 ORDER BY unixepoch(doc ->> 'at'), id LIMIT 5", "audit_by_at"},
 	} {
 		plan, err := sqlite.Plan(t.Context(), s, c.query)
 		if err != nil || !strings.Contains(plan, c.index) || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {

@@ -54,4 +54,31 @@ func testAudit(t *testing.T, f *Fixture) {
 		same(t, nil, must(s.ListAudit(ctx, "", 0))(t))
 		same(t, nil, must(s.ListAudit(ctx, "", -1))(t))
 	})
+	t.Run("what is older than a moment goes, oldest first and no more than asked for", func(t *testing.T) {
+		trim := func(before time.Time, limit, n int, left []audit.Event) {
+			t.Helper()
+			if got := must(s.TrimAudit(ctx, before, limit))(t); got != n {
+				t.Errorf("%d events went, want %d", got, n)
+			}
+			same(t, left, must(s.ListAudit(ctx, "", 100))(t))
+		}
+		bound := start().Add(8 * time.Second)
+		trim(start(), 100, 0, want)
+		trim(bound, 0, 0, want)
+		trim(bound, 5, 5, want[:5])
+		trim(bound, 500, 3, want[:2])
+		trim(bound, 500, 0, want[:2])
+		trim(start().Add(time.Hour), 500, 2, nil)
+		done(t, s.AppendAudit(ctx, []audit.Event{event(3)}))
+		same(t, want[6:7], must(s.ListAudit(ctx, "", 100))(t))
+	})
+	t.Run("of many who trim at once none takes what is younger", func(t *testing.T) {
+		done(t, s.AppendAudit(ctx, want))
+		bound := start().Add(5 * time.Second)
+		allDone(t, race(racers, func(int) error { _, err := s.TrimAudit(ctx, bound, 3); return err }))
+		for must(s.TrimAudit(ctx, bound, 3))(t) > 0 {
+			continue
+		}
+		same(t, want[:5], must(s.ListAudit(ctx, "", 100))(t))
+	})
 }

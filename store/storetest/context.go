@@ -96,6 +96,7 @@ func calls(s *store.Stores) []call {
 		{"Forget", func(ctx context.Context) error { return s.Limits.Forget(ctx, "some") }},
 		{"AppendAudit", func(ctx context.Context) error { return s.Audit.AppendAudit(ctx, []audit.Event{{ID: "none"}}) }},
 		{"ListAudit", func(ctx context.Context) error { _, err := s.Audit.ListAudit(ctx, "", 5); return err }},
+		{"TrimAudit", func(ctx context.Context) error { _, err := s.Audit.TrimAudit(ctx, now, 5); return err }},
 		{"Ping", s.Ping},
 		{"Sweep", func(ctx context.Context) error { return s.Sweep(ctx, now) }},
 	}
