@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/broker/audit"
+	stream "example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
 )
 
@@ -204,9 +205,12 @@ func (s *Service) adopt(fresh *snapshot) *snapshot {
 	return fresh
 }
 
+// AnyVersion as the V of a set to be saved puts it in the place of whichever is stored.
+const AnyVersion int64 = -1
+
 // Save checks a set and stores it in the place of the one whose V it carries (0: there is none in the store). It returns the set as it is
 // now stored. What Compile returns for a set that is not good; fault.Conflict "policies_fixed" for an application of the configuration,
-// "policies_changed" if somebody else was faster.
+// "policies_changed" if somebody else was faster, naming who and when; fault.Unavailable "store_contended" if somebody else always was.
 func (s *Service) Save(ctx context.Context, set Set, actor string) (Set, error) {
 	if _, fixed := s.fixed[set.App]; fixed {
 		return Set{}, fault.New(fault.Conflict, "policies_fixed", "The policies of %s come from the configuration and cannot be changed here.", set.App)
@@ -215,33 +219,45 @@ func (s *Service) Save(ctx context.Context, set Set, actor string) (Set, error) 
 	if err != nil {
 		return Set{}, err
 	}
-	before, err := s.o.Store.LoadPolicies(ctx, set.App)
-	if err != nil {
-		return Set{}, err
+	for range stream.Attempts {
+		before, err := s.o.Store.LoadPolicies(ctx, set.App)
+		if err != nil {
+			return Set{}, err
+		}
+		if set.V != AnyVersion && set.V != before.V {
+			return Set{}, changed(set, before)
+		}
+		next := set
+		next.V, next.ChangedAt, next.ChangedBy = before.V, s.o.Now().UTC().Truncate(time.Millisecond), actor
+		next.Policies = stamped(set.Policies, before.Policies, before.V+1)
+		if err := s.o.Announce(ctx, set.App, before.V+1); err != nil {
+			return Set{}, err
+		}
+		err = s.o.Store.SwapPolicies(ctx, next)
+		if fault.Is(err, fault.Conflict) {
+			continue
+		}
+		if err != nil {
+			return Set{}, err
+		}
+		next.V++
+		e.V = next.V
+		s.adopt(&snapshot{set: next, engine: e, asked: s.o.Now()})
+		if s.o.Audit != nil {
+			s.o.Audit.Record(ctx, audit.Event{Action: "policies.save", Actor: actor, Target: set.App, Outcome: "done", Detail: changes(before, next)})
+		}
+		return next, nil
 	}
-	if before.V != set.V {
-		return Set{}, changed(set.App)
-	}
-	next := set.V + 1
-	set.ChangedAt, set.ChangedBy = s.o.Now().UTC().Truncate(time.Millisecond), actor
-	set.Policies = stamped(set.Policies, before.Policies, next)
-	if err := s.o.Announce(ctx, set.App, next); err != nil {
-		return Set{}, err
-	}
-	if err := s.o.Store.SwapPolicies(ctx, set); err != nil {
-		return Set{}, err
-	}
-	set.V = next
-	e.V = next
-	s.adopt(&snapshot{set: set, engine: e, asked: s.o.Now()})
-	if s.o.Audit != nil {
-		s.o.Audit.Record(ctx, audit.Event{Action: "policies.save", Actor: actor, Target: set.App, Outcome: "done", Detail: changes(before, set)})
-	}
-	return set, nil
+	return Set{}, stream.Contended()
 }
 
-func changed(app string) error {
-	return fault.New(fault.Conflict, "policies_changed", "The policies of %s were changed meanwhile; read them again.", app)
+func changed(want, have Set) error {
+	if have.ChangedBy == "" {
+		return fault.New(fault.Conflict, "policies_changed", "The policies of %s were changed meanwhile: the version is %d, expected %d. Read again, then repeat.",
+			want.App, have.V, want.V)
+	}
+	return fault.New(fault.Conflict, "policies_changed", "The policies of %s were changed by %s at %s: the version is %d, expected %d. Read again, then repeat.",
+		want.App, have.ChangedBy, have.ChangedAt.Format(time.RFC3339), have.V, want.V)
 }
 
 // stamped gives policies that differ from what they were the new version.

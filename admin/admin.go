@@ -5,6 +5,7 @@ package admin
 
 import (
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"example.com/broker/abac"
 	"example.com/broker/audit"
 	"example.com/broker/clients"
+	"example.com/broker/internal/changes"
 	"example.com/broker/internal/fault"
 	"example.com/broker/internal/secret"
 	"example.com/broker/providers"
@@ -43,7 +45,11 @@ type endpoints struct{ Deps }
 // manage is the scope that reaches as far as this API. No built-in role but admin has the verb, and no other role opens these routes.
 const manage rbac.Permission = "admin:manage"
 
-const maxBody = 1 << 20
+// Bounds of bodies in bytes. A set of policies comes as texts within JSON, which doubles their quotes and line ends.
+const (
+	maxBody     = 1 << 20
+	maxPolicies = 2 * abac.MaxSetText
+)
 
 // Routes returns the routes of this package.
 func Routes(d Deps) []web.Route {
@@ -51,14 +57,16 @@ func Routes(d Deps) []web.Route {
 	// To look is for an admin; to change something is for one who has just proved who they are.
 	look := d.Guards.Role(manage, rbac.Admin)
 	change := d.Guards.Recent(look)
-	read := func(path string, h web.Handler) web.Route {
-		return web.Route{Method: http.MethodGet, Path: "/admin/api" + path, Lane: web.Browser, Data: true, Guard: look, Handle: plain(h)}
+	read := func(path string, h web.Handler, params ...string) web.Route {
+		return web.Route{Method: http.MethodGet, Path: "/admin/api" + path, Lane: web.Browser, Data: true, Guard: look, Handle: web.Params(h, params...)}
 	}
 	write := func(method, path string, h web.Handler) web.Route {
-		return web.Route{Method: method, Path: "/admin/api" + path, Lane: web.Browser, Data: true, Guard: change, Handle: plain(h), MaxBody: maxBody}
+		return web.Route{Method: method, Path: "/admin/api" + path, Lane: web.Browser, Data: true, Guard: change, Handle: acting(h), MaxBody: maxBody}
 	}
+	policies := write(http.MethodPut, "/policies/:app", e.putPolicies)
+	policies.MaxBody = maxPolicies
 	return []web.Route{
-		read("/users", e.listUsers),
+		read("/users", e.listUsers, "limit", "cursor", "q"),
 		write(http.MethodPost, "/users", e.createUser),
 		read("/users/:id", e.getUser),
 		write(http.MethodDelete, "/users/:id", e.deleteUser),
@@ -73,49 +81,52 @@ func Routes(d Deps) []web.Route {
 		write(http.MethodDelete, "/roles/:name", e.removeRole),
 		read("/mapping-rules", e.listRules),
 		write(http.MethodPut, "/mapping-rules", e.putRules),
-		{Method: http.MethodPost, Path: "/admin/api/mapping-rules/dry-run", Lane: web.Browser, Data: true, Guard: look, Handle: plain(e.dryRun), MaxBody: maxBody},
-		read("/clients", e.listClients),
+		{Method: http.MethodPost, Path: "/admin/api/mapping-rules/dry-run", Lane: web.Browser, Data: true, Guard: look, Handle: web.Params(e.dryRun), MaxBody: maxBody},
+		read("/clients", e.listClients, "limit", "cursor"),
 		write(http.MethodPost, "/clients", e.createClient),
 		read("/clients/:id", e.getClient),
 		write(http.MethodPut, "/clients/:id", e.putClient),
 		write(http.MethodPost, "/clients/:id/rotate-secret", e.rotateSecret),
 		write(http.MethodDelete, "/clients/:id", e.deleteClient),
-		read("/apis", e.listAPIs),
+		read("/apis", e.listAPIs, "limit", "cursor"),
 		write(http.MethodPost, "/apis", e.createAPI),
 		read("/apis/:id", e.getAPI),
 		write(http.MethodPut, "/apis/:id", e.putAPI),
 		write(http.MethodDelete, "/apis/:id", e.deleteAPI),
 		read("/policies", e.listPolicies),
 		read("/policies/:app", e.getPolicies),
-		write(http.MethodPut, "/policies/:app", e.putPolicies),
-		read("/audit", e.listAudit),
+		policies,
+		read("/audit", e.listAudit, "limit", "cursor"),
 		{
 			Method: http.MethodDelete, Path: "/users/:id", Lane: web.Browser, Data: true, CORS: web.ClientCORS,
-			Guard: d.Guards.Recent(d.Guards.Role("users:manage", rbac.Admin)), Handle: plain(e.deleteUser),
+			Guard: d.Guards.Recent(d.Guards.Role("users:manage", rbac.Admin)), Handle: acting(e.deleteUser),
 		},
 	}
 }
 
-// plain refuses parameters that the handler would not look at: whoever sorts or filters by them would take the answer for another one.
-func plain(h web.Handler) web.Handler {
-	return func(c *gin.Context) error {
-		for name, values := range c.Request.URL.Query() {
-			if c.Request.Method != http.MethodGet || !slices.Contains([]string{"limit", "cursor", "q"}, name) || len(values) != 1 {
-				return fault.New(fault.Invalid, "parameter_unknown", "The parameter %.40q is not known here, or given twice.", name)
-			}
+// acting lets every audit event of what follows name the admin who does it, and the app through which.
+func acting(h web.Handler) web.Handler {
+	return web.Params(func(c *gin.Context) error {
+		who, app := web.CallerOf(c), ""
+		if who.Token != nil {
+			app = who.Token.Subject.ClientID
 		}
+		c.Request = c.Request.WithContext(audit.WithActor(c.Request.Context(), who.User.ID, app))
 		return h(c)
-	}
+	})
 }
 
-// done records what an admin did, or was refused by the rules of the service.
-func (e *endpoints) done(c *gin.Context, action, target string, err error) error {
-	event := audit.Event{Action: "admin." + action, Actor: web.CallerOf(c).User.ID, Target: target, Outcome: "done"}
-	if t := web.CallerOf(c).Token; t != nil {
-		event.ClientID = t.Subject.ClientID
+// done records what an admin did, or was refused by the rules of the service. details say what it was in pairs of name and value; an empty
+// value is left out.
+func (e *endpoints) done(c *gin.Context, action, target string, err error, details ...string) error {
+	event := audit.Event{Action: "admin." + action, Target: target, Outcome: "done", Detail: map[string]string{}}
+	for i := 0; i+1 < len(details); i += 2 {
+		if details[i+1] != "" {
+			event.Detail[details[i]] = details[i+1]
+		}
 	}
 	if err != nil {
-		event.Outcome, event.Detail = "denied", map[string]string{"reason": fault.CodeOf(err)}
+		event.Outcome, event.Detail["reason"] = "denied", fault.CodeOf(err)
 	}
 	if k := fault.KindOf(err); err == nil || k == fault.Conflict || k == fault.Forbidden {
 		e.Audit.Record(c.Request.Context(), event)
@@ -123,16 +134,57 @@ func (e *endpoints) done(c *gin.Context, action, target string, err error) error
 	return err
 }
 
-// version is what If-Match names, 0 for none: the `v` of a document, as the ETag of its answer has it.
-func version(c *gin.Context) (int64, error) {
-	values := c.Request.Header.Values("If-Match")
-	if len(values) == 0 {
-		return 0, nil
+// members names those that differ between two documents as answers have them. Their values are left out: an event is kept for good.
+func members(before, after gin.H) string {
+	var out []string
+	for name, v := range after {
+		if name != "v" && name != "created_at" && !reflect.DeepEqual(before[name], v) {
+			out = append(out, name)
+		}
 	}
-	text := strings.TrimSuffix(strings.TrimPrefix(values[0], `"`), `"`)
-	v, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || v < 1 || len(values) > 1 {
-		return 0, fault.New(fault.Invalid, "version_invalid", "If-Match is %.40q, expected the version of the document, such as \"3\".", values[0])
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+// need is a member that a body must have, and whether it does.
+type need struct {
+	name string
+	have bool
+}
+
+// needs refuses a body without one of them: what is left out must not empty a document.
+func needs(list ...need) error {
+	var missing []string
+	for _, n := range list {
+		if !n.have {
+			missing = append(missing, n.name)
+		}
+	}
+	if len(missing) > 0 {
+		return fault.New(fault.Invalid, "request_invalid", "The body is not the JSON expected here: it must have %s.", strings.Join(missing, " and "))
+	}
+	return nil
+}
+
+// version is what If-Match names, as the ETag of an answer has it, or else the member v of the body: 0 if neither is there, for any version,
+// and changes.Unstored if it is 0, for a document that was never stored.
+func version(c *gin.Context, body *int64) (int64, error) {
+	v, given := int64(0), false
+	if body != nil {
+		v, given = *body, true
+	}
+	if values := c.Request.Header.Values("If-Match"); len(values) > 0 {
+		n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimPrefix(values[0], `"`), `"`), 10, 64)
+		if err != nil || n < 0 || len(values) > 1 {
+			return 0, fault.New(fault.Invalid, "version_invalid", "If-Match is %.40q, expected the version of the document, such as \"3\".", values[0])
+		}
+		v, given = n, true
+	}
+	switch {
+	case v < 0:
+		return 0, fault.New(fault.Invalid, "version_invalid", "v is %d, expected the version of the document.", v)
+	case v == 0 && given:
+		return changes.Unstored, nil
 	}
 	return v, nil
 }
@@ -190,20 +242,35 @@ func (e *endpoints) next(p page, last string) string {
 	return e.Seal.Seal(cursorPurpose, []byte(p.scope()+"\x00"+last))
 }
 
-// cut takes a page out of a list that is at hand, and returns the cursor behind it, "" at the end.
-func cut[T any](e *endpoints, p page, all []T, id func(T) string, show func(T) gin.H) (out []gin.H, next string) {
+// cut takes a page out of a list that is at hand, in the order of place, and returns the cursor behind it, "" at the end. The page begins
+// behind the place of the cursor, whether or not the entry is still there.
+func cut[T any](e *endpoints, p page, all []T, place func(T) string, show func(T) gin.H) (out []gin.H, next string) {
 	out = []gin.H{}
+	all = slices.SortedFunc(slices.Values(all), func(x, y T) int { return strings.Compare(place(x), place(y)) })
 	from := 0
 	if p.after != "" {
-		from = slices.IndexFunc(all, func(one T) bool { return id(one) == p.after }) + 1
+		from, _ = slices.BinarySearchFunc(all, p.after, func(one T, after string) int {
+			if place(one) <= after {
+				return -1
+			}
+			return 1
+		})
 	}
 	for i, one := range all[from:] {
 		if len(out) == p.limit {
-			return out, e.next(p, id(all[from+i-1]))
+			return out, e.next(p, place(all[from+i-1]))
 		}
 		out = append(out, show(one))
 	}
 	return out, ""
+}
+
+// place orders what the configuration defines ahead of what is stored, both by id.
+func place(fixed bool, id string) string {
+	if fixed {
+		return "0" + id
+	}
+	return "1" + id
 }
 
 // listAudit shows events, newest first. On MongoDB they are there within a second.

@@ -21,7 +21,7 @@ type apiJSON struct {
 	Roles    []string     `json:"roles"`
 	Alg      string       `json:"alg"`
 	Typ      string       `json:"typ"`
-	TTL      int64        `json:"ttl"` // seconds
+	TTL      int64        `json:"ttl"`       // seconds
 	ReadOnly bool         `json:"read_only"` // taken so that what was read can be sent back; changes nothing
 }
 
@@ -49,7 +49,7 @@ func (e *endpoints) listAPIs(c *gin.Context) error {
 		return err
 	}
 	set := e.Clients.APIs().All()
-	list, next := cut(e, p, set.APIs, func(a clients.API) string { return a.ID }, apiShown)
+	list, next := cut(e, p, set.APIs, func(a clients.API) string { return place(a.Fixed, a.ID) }, apiShown)
 	return answer(c, http.StatusOK, set.V, gin.H{"v": set.V, "by": set.By, "apis": list, "next": next})
 }
 
@@ -67,11 +67,14 @@ func (e *endpoints) putAPI(c *gin.Context) error    { return e.saveAPI(c, c.Para
 // saveAPI adds an API, or replaces the one of the given id.
 func (e *endpoints) saveAPI(c *gin.Context, id string, status int) error {
 	var in apiJSON
-	v, err := version(c)
-	if err != nil {
+	if err := web.JSON(c, &in); err != nil {
 		return err
 	}
-	if err := web.JSON(c, &in); err != nil {
+	if err := needs(need{"audience", in.Audience != ""}); err != nil {
+		return err
+	}
+	v, err := version(c, nil)
+	if err != nil {
 		return err
 	}
 	if id != "" && in.ID != "" && in.ID != id {
@@ -82,8 +85,9 @@ func (e *endpoints) saveAPI(c *gin.Context, id string, status int) error {
 	if id == "" {
 		action = "api.create"
 	}
+	was, _ := e.Clients.APIs().Get(in.ID)
 	a, set, err := e.Clients.APIs().Put(c.Request.Context(), in.api(), id == "", v, web.CallerOf(c).User.ID)
-	if err := e.done(c, action, in.ID, err); err != nil {
+	if err := e.done(c, action, in.ID, err, "members", members(apiShown(was), apiShown(a))); err != nil {
 		return err
 	}
 	if id == "" {
@@ -93,7 +97,7 @@ func (e *endpoints) saveAPI(c *gin.Context, id string, status int) error {
 }
 
 func (e *endpoints) deleteAPI(c *gin.Context) error {
-	v, err := version(c)
+	v, err := version(c, nil)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type clientJSON struct {
 	IntrospectAny    bool         `json:"introspect_any"`
 	Disabled         bool         `json:"disabled"`
 	// V is the version that was read; the other two are taken so that what was read can be sent back, and change nothing.
-	V         int64  `json:"v"`
+	V         *int64 `json:"v"`
 	ReadOnly  bool   `json:"read_only"`
 	CreatedAt string `json:"created_at"`
 }
@@ -43,6 +43,11 @@ func (j clientJSON) onto(c *clients.Client) {
 	c.PostLogoutRedirectURIs, c.InitiateLoginURI, c.Origins, c.Scopes, c.APIs = j.PostLogout, j.InitiateLoginURI, j.Origins, j.Scopes, j.APIs
 	c.DefaultAPI, c.Providers, c.PKCEOptional, c.IDTokenAlg = j.DefaultAPI, j.Providers, j.PKCEOptional, j.IDTokenAlg
 	c.IntrospectAny, c.Disabled = j.IntrospectAny, j.Disabled
+}
+
+// needs are the members without which nothing can be registered: to leave one out is a slip, and must not change anything.
+func (j clientJSON) needs() error {
+	return needs(need{"token_endpoint_auth_method", j.AuthMethod != ""}, need{"grant_types", j.GrantTypes != nil})
 }
 
 // clientShown is a client as answers have it: without its secrets, which are hashes anyway.
@@ -71,7 +76,7 @@ func (e *endpoints) listClients(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	list, next := cut(e, p, all, func(k clients.Client) string { return k.ID }, clientShown)
+	list, next := cut(e, p, all, func(k clients.Client) string { return place(k.V == 0, k.ID) }, clientShown)
 	c.JSON(http.StatusOK, gin.H{"clients": list, "next": next})
 	return nil
 }
@@ -90,10 +95,13 @@ func (e *endpoints) createClient(c *gin.Context) error {
 	if err := web.JSON(c, &in); err != nil {
 		return err
 	}
+	if err := in.needs(); err != nil {
+		return err
+	}
 	k := clients.Client{ID: in.ID}
 	in.onto(&k)
 	k, key, err := e.Clients.Create(c.Request.Context(), k)
-	if err := e.done(c, "client.create", in.ID, err); err != nil {
+	if err := e.done(c, "client.create", in.ID, err, "members", members(clientShown(clients.Client{}), clientShown(k))); err != nil {
 		return err
 	}
 	body := clientShown(k)
@@ -106,31 +114,33 @@ func (e *endpoints) createClient(c *gin.Context) error {
 
 func (e *endpoints) putClient(c *gin.Context) error {
 	var in clientJSON
-	v, err := version(c)
-	if err != nil {
-		return err
-	}
 	if err := web.JSON(c, &in); err != nil {
 		return err
 	}
-	if v == 0 {
-		v = in.V
+	if err := in.needs(); err != nil {
+		return err
+	}
+	v, err := version(c, in.V)
+	if err != nil {
+		return err
 	}
 	id := c.Param("id")
 	if in.ID != "" && in.ID != id {
 		return fault.New(fault.Invalid, "client_invalid", "client_id names another client: it cannot be changed.")
 	}
+	var was clients.Client
 	k, err := e.Clients.Change(c.Request.Context(), id, func(k *clients.Client) error {
 		if err := k.Seen(v); err != nil {
 			return err
 		}
+		was = *k
 		public := k.Public()
 		if in.onto(k); public != k.Public() {
 			return fault.New(fault.Invalid, "client_invalid", "A public client cannot become confidential, nor the other way round: register another.")
 		}
 		return nil
 	})
-	if err := e.done(c, "client.put", id, err); err != nil {
+	if err := e.done(c, "client.put", id, err, "members", members(clientShown(was), clientShown(k))); err != nil {
 		return err
 	}
 	return answer(c, http.StatusOK, k.V, clientShown(k))
@@ -148,7 +158,7 @@ func (e *endpoints) rotateSecret(c *gin.Context) error {
 }
 
 func (e *endpoints) deleteClient(c *gin.Context) error {
-	v, err := version(c)
+	v, err := version(c, nil)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,15 @@
 package admin
 
 import (
-	"cmp"
+	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/gin-gonic/gin"
 
 	"example.com/broker/abac"
+	"example.com/broker/internal/changes"
+	"example.com/broker/internal/fault"
 	"example.com/broker/web"
 )
 
@@ -43,30 +46,53 @@ func answerPolicies(c *gin.Context, set abac.Set, fixed bool) error {
 }
 
 // putPolicies replaces the whole set of an application, so that no decision mixes old and new. What the defaults say has the version 0,
-// and so has an application that is new.
+// and so has an application that is new. What was read can be sent back.
 func (e *endpoints) putPolicies(c *gin.Context) error {
 	var in struct {
-		V        int64  `json:"v"`
-		Schema   string `json:"schema"`
+		App      string  `json:"app"`
+		V        *int64  `json:"v"`
+		Fixed    bool    `json:"fixed"` // changes nothing
+		Schema   *string `json:"schema"`
 		Policies []struct {
-			ID   string `json:"id"`
-			Text string `json:"text"`
+			ID   string  `json:"id"`
+			Text *string `json:"text"`
+			V    int64   `json:"v"` // changes nothing
 		} `json:"policies"`
 		Entities string `json:"entities"`
-	}
-	v, err := version(c)
-	if err != nil {
-		return err
 	}
 	if err := web.JSON(c, &in); err != nil {
 		return err
 	}
-	set := abac.Set{App: c.Param("app"), V: cmp.Or(v, in.V), Schema: in.Schema, Entities: in.Entities}
-	for _, p := range in.Policies {
-		set.Policies = append(set.Policies, abac.Policy{ID: p.ID, Text: p.Text})
+	if err := needs(need{"schema", in.Schema != nil}, need{"policies", in.Policies != nil}); err != nil {
+		return err
+	}
+	app := c.Param("app")
+	if in.App != "" && in.App != app {
+		return fault.New(fault.Invalid, "application_invalid", "app names another application: it cannot be changed.")
+	}
+	v, err := version(c, in.V)
+	if err != nil {
+		return err
+	}
+	switch v {
+	case 0:
+		v = abac.AnyVersion
+	case changes.Unstored:
+		v = 0
+	}
+	set := abac.Set{App: app, V: v, Schema: *in.Schema, Entities: in.Entities}
+	for i, p := range in.Policies {
+		if err := needs(need{fmt.Sprintf("policies[%d].text", i), p.Text != nil}); err != nil {
+			return err
+		}
+		set.Policies = append(set.Policies, abac.Policy{ID: p.ID, Text: *p.Text})
 	}
 	set, err = e.Policies.Save(c.Request.Context(), set, web.CallerOf(c).User.ID)
-	if err := e.done(c, "policies.put", c.Param("app"), err); err != nil {
+	detail := []string{}
+	if err == nil {
+		detail = append(detail, "v", strconv.FormatInt(set.V, 10))
+	}
+	if err := e.done(c, "policies.put", app, err, detail...); err != nil {
 		return err
 	}
 	return answerPolicies(c, set, false)

@@ -2,12 +2,16 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/strictjson"
 	"example.com/broker/providers"
 	"example.com/broker/rbac"
 	"example.com/broker/web"
@@ -31,24 +35,31 @@ func (e *endpoints) putRole(c *gin.Context) error {
 		Description string            `json:"description"`
 		Permissions []rbac.Permission `json:"permissions"`
 	}
-	v, err := version(c)
-	if err != nil {
-		return err
-	}
 	if err := web.JSON(c, &in); err != nil {
 		return err
 	}
+	if err := needs(need{"permissions", in.Permissions != nil}); err != nil {
+		return err
+	}
+	v, err := version(c, nil)
+	if err != nil {
+		return err
+	}
 	role := rbac.Role{Name: c.Param("name"), Description: in.Description, Permissions: in.Permissions}
-	s, err := e.Roles.Put(c.Request.Context(), role, v, web.CallerOf(c).User.ID)
-	if err := e.done(c, "role.put", role.Name, err); err != nil {
+	before, s, err := e.Roles.Put(c.Request.Context(), role, v, web.CallerOf(c).User.ID)
+	if err := e.done(c, "role.put", role.Name, err, "before", words(before), "after", words(role.Permissions)); err != nil {
 		return err
 	}
 	return answerRoles(c, s)
 }
 
+func words(permissions []rbac.Permission) string {
+	return strings.Trim(fmt.Sprint(permissions), "[]") // no permission holds a bracket
+}
+
 // removeRole takes a role away that nobody holds and no rule gives.
 func (e *endpoints) removeRole(c *gin.Context) error {
-	v, err := version(c)
+	v, err := version(c, nil)
 	if err != nil {
 		return err
 	}
@@ -149,24 +160,77 @@ func needsScope(r rbac.Rule, c providers.Config) bool {
 
 func (e *endpoints) putRules(c *gin.Context) error {
 	var in struct {
-		V     int64      `json:"v"`
+		V     *int64     `json:"v"`
 		Rules []ruleJSON `json:"rules"`
-	}
-	v, err := version(c)
-	if err != nil {
-		return err
 	}
 	if err := web.JSON(c, &in); err != nil {
 		return err
 	}
-	if v == 0 {
-		v = in.V
+	if err := needs(need{"rules", in.Rules != nil}); err != nil {
+		return err
 	}
-	s, err := e.Rules.Save(c.Request.Context(), stored(in.Rules), v, web.CallerOf(c).User.ID)
-	if err := e.done(c, "mapping_rules.put", "", err); err != nil {
+	v, err := version(c, in.V)
+	if err != nil {
+		return err
+	}
+	rules := stored(in.Rules)
+	before, s, err := e.Rules.Save(c.Request.Context(), rules, v, web.CallerOf(c).User.ID)
+	var detail []string
+	if err == nil {
+		detail = ruleChanges(before, rules)
+	}
+	if err := e.done(c, "mapping_rules.put", "", err, detail...); err != nil {
 		return err
 	}
 	return e.answerRules(c, s)
+}
+
+// ruleChanges names the rules that were added, changed and removed, and says so where only their order is another one.
+func ruleChanges(before, after []rbac.Rule) []string {
+	var added, changed, removed []string
+	at := func(list []rbac.Rule, id string) int {
+		return slices.IndexFunc(list, func(r rbac.Rule) bool { return r.ID == id })
+	}
+	for _, r := range after {
+		switch i := at(before, r.ID); {
+		case i < 0:
+			added = append(added, r.ID)
+		case !reflect.DeepEqual(ruleShown(before[i]), ruleShown(r)):
+			changed = append(changed, r.ID)
+		}
+	}
+	for _, r := range before {
+		if at(after, r.ID) < 0 {
+			removed = append(removed, r.ID)
+		}
+	}
+	order := ""
+	if len(added)+len(removed) == 0 && !slices.EqualFunc(before, after, func(x, y rbac.Rule) bool { return x.ID == y.ID }) {
+		order = "changed"
+	}
+	return []string{"added", strings.Join(added, " "), "changed", strings.Join(changed, " "), "removed", strings.Join(removed, " "), "order", order}
+}
+
+// oversize finds a number that programs read as infinity, or as another number.
+func oversize(v any) (json.Number, bool) {
+	switch v := v.(type) {
+	case json.Number:
+		_, ok := strictjson.Plain(v)
+		return v, !ok
+	case map[string]any:
+		for _, inner := range v {
+			if n, found := oversize(inner); found {
+				return n, true
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			if n, found := oversize(inner); found {
+				return n, true
+			}
+		}
+	}
+	return "", false
 }
 
 // dryRun evaluates rules against claims that somebody pasted, and stores nothing. Without rules of its own it takes those in force.
@@ -180,10 +244,16 @@ func (e *endpoints) dryRun(c *gin.Context) error {
 	if err := web.JSON(c, &in); err != nil {
 		return err
 	}
+	if err := needs(need{"claims", len(in.Claims) > 0 && string(in.Claims) != "null"}); err != nil {
+		return err
+	}
 	v, err := providers.Decode(in.Claims)
 	claims, ok := v.(map[string]any)
 	if err != nil || !ok {
 		return fault.New(fault.Invalid, "claims_invalid", "claims must be a JSON object, such as the payload of an ID token.")
+	}
+	if n, ok := oversize(claims); ok {
+		return fault.New(fault.Invalid, "claims_invalid", "claims hold the number %.40s, which has more digits than any program keeps.", n)
 	}
 	rules := e.Rules.All().Rules
 	if in.Rules != nil {

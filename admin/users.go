@@ -1,9 +1,13 @@
 package admin
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -118,7 +122,7 @@ func (e *endpoints) createUser(c *gin.Context) error {
 		ID: in.ID, Username: in.Username, Name: in.Name, Email: in.Email, EmailVerified: in.EmailVerified, Password: secret.Value(in.Password),
 		PasswordHash: in.PasswordHash, Roles: in.Roles, Claimable: in.Claimable,
 	})
-	if err := e.done(c, "user.create", u.ID, err); err != nil {
+	if err := e.done(c, "user.create", u.ID, err, "roles", strings.Join(u.Roles(e.Now()), " ")); err != nil {
 		return err
 	}
 	c.Header("Location", web.Path(c, "/admin/api/users/"+u.ID))
@@ -126,8 +130,8 @@ func (e *endpoints) createUser(c *gin.Context) error {
 }
 
 // one changes a user, in the version that If-Match names if it names one.
-func (e *endpoints) one(c *gin.Context, action string, act func(ctx context.Context, id string) (users.User, error)) error {
-	v, err := version(c)
+func (e *endpoints) one(c *gin.Context, action string, act func(ctx context.Context, id string) (users.User, error), details ...string) error {
+	v, err := version(c, nil)
 	if err != nil {
 		return err
 	}
@@ -135,11 +139,11 @@ func (e *endpoints) one(c *gin.Context, action string, act func(ctx context.Cont
 	if !utf8.ValidString(id) {
 		return fault.New(fault.NotFound, "user_unknown", "There is no such user.")
 	}
-	if v > 0 {
-		ctx = users.WithVersion(ctx, v)
+	if v != 0 {
+		ctx = users.WithVersion(ctx, max(v, 0))
 	}
 	u, err := act(ctx, id)
-	if err := e.done(c, action, id, err); err != nil {
+	if err := e.done(c, action, id, err, details...); err != nil {
 		return err
 	}
 	if u.ID == "" {
@@ -172,19 +176,54 @@ func (e *endpoints) setPassword(c *gin.Context) error {
 	if err := web.JSON(c, &in); err != nil {
 		return err
 	}
+	if err := needs(need{"password", in.Password != ""}); err != nil {
+		return err
+	}
 	return e.one(c, "user.password", func(ctx context.Context, id string) (users.User, error) {
 		return e.Users.SetPassword(ctx, id, secret.Value(in.Password))
 	})
 }
 
+// grantRole gives a role for good, or up to the `until` of a body.
 func (e *endpoints) grantRole(c *gin.Context) error {
+	until, err := readUntil(c)
+	if err != nil {
+		return err
+	}
+	details := []string{"role", c.Param("role")}
+	if !until.IsZero() {
+		details = append(details, "until", until.UTC().Format(time.RFC3339))
+	}
 	return e.one(c, "user.role_grant", func(ctx context.Context, id string) (users.User, error) {
-		return e.Users.GrantRole(ctx, id, c.Param("role"))
-	})
+		return e.Users.GrantRoleUntil(ctx, id, c.Param("role"), until)
+	}, details...)
+}
+
+// readUntil reads the body of a grant, which may be left out.
+func readUntil(c *gin.Context) (time.Time, error) {
+	body := bufio.NewReader(c.Request.Body)
+	if _, err := body.Peek(1); errors.Is(err, io.EOF) {
+		return time.Time{}, nil
+	}
+	c.Request.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, c.Request.Body}
+	var in struct {
+		Until *string `json:"until"`
+	}
+	if err := web.JSON(c, &in); err != nil || in.Until == nil {
+		return time.Time{}, err
+	}
+	until, err := time.Parse(time.RFC3339, *in.Until)
+	if err != nil {
+		return time.Time{}, fault.New(fault.Invalid, "until_invalid", "until is %.40q, expected a time such as 2027-01-31T12:00:00Z.", *in.Until)
+	}
+	return until, nil
 }
 
 func (e *endpoints) revokeRole(c *gin.Context) error {
 	return e.one(c, "user.role_revoke", func(ctx context.Context, id string) (users.User, error) {
 		return e.Users.RevokeRole(ctx, id, c.Param("role"))
-	})
+	}, "role", c.Param("role"))
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -20,6 +21,22 @@ func WithRequest(ctx context.Context, requestID string) context.Context {
 func RequestOf(ctx context.Context) string {
 	id, _ := ctx.Value(contextKey{}).(string)
 	return id
+}
+
+type actorKey struct{}
+
+// WithActor lets events recorded under ctx that name nobody say who does it, and through which client, "" for none.
+func WithActor(ctx context.Context, actor, clientID string) context.Context {
+	return context.WithValue(ctx, actorKey{}, [2]string{actor, clientID})
+}
+
+// named fills in what WithRequest and WithActor have said.
+func (e Event) named(ctx context.Context) Event {
+	e.RequestID = cmp.Or(e.RequestID, RequestOf(ctx))
+	if who, ok := ctx.Value(actorKey{}).([2]string); ok && (e.Actor == "" || e.Actor == who[0]) {
+		e.Actor, e.ClientID = who[0], cmp.Or(e.ClientID, who[1])
+	}
+	return e
 }
 
 const (
@@ -56,10 +73,8 @@ func NewLog(store Store, now func() time.Time, log *slog.Logger) *Log {
 // Record takes an event. It never waits: should the store be away for so long that the queue is full, or Run be over, the event goes to
 // the log with its whole content instead of being lost.
 func (l *Log) Record(ctx context.Context, e Event) {
+	e = e.named(ctx)
 	e.At = l.now().UTC().Truncate(time.Millisecond)
-	if e.RequestID == "" {
-		e.RequestID = RequestOf(ctx)
-	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if !l.closed {

@@ -491,10 +491,10 @@ func (s *Service) Delete(ctx context.Context, id string, want int64) error {
 	return changes.Contended()
 }
 
-// Seen returns fault.Conflict "client_changed" unless want is the version of the client, or 0 for any.
+// Seen returns fault.Conflict "client_changed" unless want is the version of the client, or 0 for any; changes.Unstored is that of none.
 func (c Client) Seen(want int64) error {
 	if want != 0 && want != c.V {
-		return fault.New(fault.Conflict, "client_changed", "The client was changed meanwhile: the version is %d, expected %d. Read again, then repeat.", c.V, want)
+		return fault.New(fault.Conflict, "client_changed", "The client was changed meanwhile: the version is %d, expected %d. Read again, then repeat.", c.V, max(want, 0))
 	}
 	return nil
 }

@@ -126,19 +126,22 @@ var roleName = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,63}$`)
 // BuiltIn reports whether every installation has the role: it can be edited, unless it is Admin, and never removed.
 func BuiltIn(name string) bool { return slices.Contains(Known(), name) }
 
-// Put adds a role, or replaces the one of that name. want is the version that the caller has seen, 0 for any.
+// Put adds a role, or replaces the one of that name. want is the version that the caller has seen, changes.Unstored for none, 0 for any.
+// It returns the permissions from before, none for a new role.
 //
 // fault.Invalid "role_invalid" lists what is wrong; fault.Forbidden "role_fixed" for Admin; fault.Conflict "roles_changed" if the version is
 // another one, naming who wrote it and when.
-func (r *Roles) Put(ctx context.Context, role Role, want int64, by string) (RoleSet, error) {
+func (r *Roles) Put(ctx context.Context, role Role, want int64, by string) (before []Permission, after RoleSet, err error) {
 	if role.Name == Admin {
-		return RoleSet{}, errFixed()
+		return nil, RoleSet{}, errFixed()
 	}
 	if err := role.check(); err != nil {
-		return RoleSet{}, err
+		return nil, RoleSet{}, err
 	}
-	return r.change(ctx, want, by, func(s *RoleSet) error {
+	after, err = r.change(ctx, want, by, func(s *RoleSet) error {
+		before = nil
 		if i := slices.IndexFunc(s.Roles, func(have Role) bool { return have.Name == role.Name }); i >= 0 {
+			before = s.Roles[i].Permissions
 			s.Roles[i] = role
 			return nil
 		}
@@ -148,6 +151,7 @@ func (r *Roles) Put(ctx context.Context, role Role, want int64, by string) (Role
 		s.Roles = append(s.Roles, role)
 		return nil
 	})
+	return before, after, err
 }
 
 // Remove takes a role away. Whether somebody holds it is for the caller to see; a grant of a role that is gone gives nothing.

@@ -115,7 +115,7 @@ func (r Rule) Check(known func(string) bool) error {
 		bad("ttl is %d seconds, expected 0 to %d", r.TTL, int64(maxTTL/time.Second))
 	}
 	if len(problems) > 0 {
-		return fault.New(fault.Invalid, "rule_invalid", "The rule %.70s cannot be saved: %s.", r.ID, strings.Join(problems, "; "))
+		return fault.New(fault.Invalid, "rule_invalid", "The rule %.70q cannot be saved: %s.", r.ID, strings.Join(problems, "; "))
 	}
 	return nil
 }
@@ -188,17 +188,18 @@ func (r *Rules) All() RuleSet {
 	return s
 }
 
-// Save replaces the rules of the store. want is the version that the caller has seen, 0 for any.
+// Save replaces the rules of the store. want is the version that the caller has seen, changes.Unstored for none, 0 for any. It returns the
+// stored rules from before, and all that there are afterwards.
 //
 // fault.Invalid "rule_invalid"; fault.Conflict "rule_fixed" for the id of a rule of the configuration, "rules_changed" if the version is
 // another one, naming who wrote it and when.
-func (r *Rules) Save(ctx context.Context, rules []Rule, want int64, by string) (RuleSet, error) {
+func (r *Rules) Save(ctx context.Context, rules []Rule, want int64, by string) (before []Rule, after RuleSet, err error) {
 	if err := CheckRules(rules, r.roles.Known); err != nil {
-		return RuleSet{}, err
+		return nil, RuleSet{}, err
 	}
 	for _, rule := range rules {
 		if r.isFixed(rule.ID) {
-			return RuleSet{}, fault.New(fault.Conflict, "rule_fixed", "The rule %s is defined by the configuration: change it there.", rule.ID)
+			return nil, RuleSet{}, fault.New(fault.Conflict, "rule_fixed", "The rule %s is defined by the configuration: change it there.", rule.ID)
 		}
 	}
 	next, err := changes.Document[RuleSet]{
@@ -207,15 +208,16 @@ func (r *Rules) Save(ctx context.Context, rules []Rule, want int64, by string) (
 	}.Change(ctx, changes.Edit[RuleSet]{
 		Want: want, Code: "rules_changed", What: "The rules were", By: by, At: r.o.Now(),
 		Do: func(s *RuleSet) error {
+			before = s.Rules
 			s.Rules = slices.Clone(rules)
 			return nil
 		},
 	})
 	if err != nil {
-		return RuleSet{}, err
+		return nil, RuleSet{}, err
 	}
 	r.copy.Adopt(next)
-	return r.All(), nil
+	return before, r.All(), nil
 }
 
 // Values returns what the rules of a provider compare a claim with: what an upstream must be asked about one by one.

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/broker/audit"
 	"example.com/broker/config"
 	"example.com/broker/internal/fault"
 )
@@ -74,7 +75,7 @@ func carryOut(ctx context.Context, p *program, verb string, in json.RawMessage) 
 	if !ok {
 		return nil, fault.New(fault.NotFound, "control_unknown", "The broker that runs (%s) does not know the command %s.", version, verb)
 	}
-	out, err := do(ctx, p, in)
+	out, err := do(audit.WithActor(ctx, commandLine, ""), p, in)
 	if err != nil {
 		return nil, err
 	}

@@ -324,7 +324,7 @@ func adminListsGiveNothingAway(t *testing.T, w *world) {
 	if len(seen) < 6 {
 		t.Errorf("%d users on all pages, want 6", len(seen))
 	}
-	if r := admin.ask("GET", "/admin/api/users?q="+admin.who.Username, nil); len(r.json["users"].([]any)) != 1 {
+	if r := admin.ask("GET", "/admin/api/users?q="+url.QueryEscape(admin.who.Email), nil); len(r.json["users"].([]any)) != 1 {
 		t.Errorf("search: %s", r.raw)
 	}
 	secretive := admin.ask("POST", "/admin/api/clients", map[string]any{

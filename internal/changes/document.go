@@ -18,6 +18,9 @@ func Contended() error {
 	return e
 }
 
+// Unstored is the version that an editor wants who has read that nothing is stored yet. It is not 0, which stands for any.
+const Unstored int64 = -1
+
 // Document is one stored document that is changed by compare-and-swap and announced on the change stream.
 type Document[T any] struct {
 	Load func(context.Context) (T, error)
@@ -31,7 +34,7 @@ type Document[T any] struct {
 
 // Edit is one change of a document.
 type Edit[T any] struct {
-	// Want is the version that the editor has seen, 0 for any; Code and What ("The roles were") word the refusal of another one.
+	// Want is the version that the editor has seen, Unstored for none, 0 for any; Code and What ("The roles were") word the refusal of another one.
 	Want       int64
 	Code, What string
 	// By and At say who makes the change, and when.
@@ -52,7 +55,7 @@ func (d Document[T]) Change(ctx context.Context, e Edit[T]) (T, error) {
 			return none, err
 		}
 		v, by, at := d.Stamp(&doc)
-		if e.Want != 0 && e.Want != *v {
+		if e.Want != 0 && max(e.Want, 0) != *v {
 			return none, e.outdated(*v, *by, *at)
 		}
 		if err := e.Do(&doc); err != nil {
@@ -76,9 +79,10 @@ func (d Document[T]) Change(ctx context.Context, e Edit[T]) (T, error) {
 }
 
 func (e Edit[T]) outdated(have int64, by string, at time.Time) error {
+	want := max(e.Want, 0)
 	if by == "" {
-		return fault.New(fault.Conflict, e.Code, "%s changed meanwhile: the version is %d, expected %d. Read again, then repeat.", e.What, have, e.Want)
+		return fault.New(fault.Conflict, e.Code, "%s changed meanwhile: the version is %d, expected %d. Read again, then repeat.", e.What, have, want)
 	}
 	return fault.New(fault.Conflict, e.Code, "%s changed by %s at %s: the version is %d, expected %d. Read again, then repeat.",
-		e.What, by, at.Format(time.RFC3339), have, e.Want)
+		e.What, by, at.Format(time.RFC3339), have, want)
 }
