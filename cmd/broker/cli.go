@@ -84,7 +84,7 @@ func (e *usageError) Error() string { return e.text }
 
 func newRootCommand() *cobra.Command {
 	root := group("broker", "Sign in with the accounts people have; one issuer for all apps",
-		newServeCommand(), newDevCommand(), newUserCommand(), newClientCommand(), newAPICommand(), newPolicyCommand(), newKeyCommand(), newAdminCommand(), newTokenCommand(),
+		newServeCommand(), newDevCommand(), newUserCommand(), newClientCommand(), newAPICommand(), newPolicyCommand(), newKeyCommand(), newAuditCommand(), newAdminCommand(), newTokenCommand(),
 		newConfigCommand(), newVersionCommand())
 	root.Version = version
 	root.SetVersionTemplate("{{.Version}}\n")

@@ -61,6 +61,7 @@ var verbs = map[string]act{
 	"key.list":        actOf(func(ctx context.Context, p *program, _ struct{}) ([]keys.Info, error) { return p.ring.List(ctx) }),
 	"key.rotate":      actOf(rotateKeys),
 	"key.revoke":      actOf(revokeKey),
+	"audit.list":      actOf(listAudit),
 	"admin.bootstrap": actOf(bootstrapAdmin),
 	"policy.apply":    actOf(applyPolicies),
 	"policy.list":     actOf(listPolicies),
