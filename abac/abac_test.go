@@ -272,6 +272,24 @@ func TestNumbersAreWhatTheSchemaSays(t *testing.T) {
 	}
 }
 
+// A number that policies could not be given is not taken for one that is missing where somebody can be told.
+func TestNumbersThatCannotBeHeldAreNamed(t *testing.T) {
+	for text, says := range map[json.Number]string{
+		"1.0": "", "-2.5": "", "1e30": "no number that Cedar has", "1.23456": "no number that Cedar has", "9223372036854775808": "no number that Cedar has",
+	} {
+		_, err := abac.Attributes(map[string]any{"n": []any{text}})
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s in a context: %v", text, err)
+		}
+	}
+	for text, says := range map[string]string{"1": "", "1.0": "1.0 must be written as 1 here", "-0": "must be written as 0", "1e2": "must be written as 100", "1.5": "decimal", "1e30": "64 bits"} {
+		_, err := abac.Compile(abac.Set{App: "test", Schema: `entity Doc { n: Long };`, Entities: `[{"uid":{"type":"Doc","id":"1"},"attrs":{"n":` + text + `},"parents":[]}]`})
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s as stored: %v", text, err)
+		}
+	}
+}
+
 func TestWhatIsRefusedOnSave(t *testing.T) {
 	base := abac.Defaults()[abac.Broker]
 	policy := func(text string) abac.Set {

@@ -296,6 +296,9 @@ func wrongValue(n node) (int, string) {
 		return n.at, "null is no value in Cedar: leave the member out"
 	case n.kind == 'n':
 		if _, err := strconv.ParseInt(n.text, 10, 64); err != nil || n.text == "-0" {
+			if whole, ok := number(json.Number(n.text), nil).(types.Long); ok {
+				return n.at, fmt.Sprintf("%.40s must be written as %d here", n.text, whole)
+			}
 			return n.at, fmt.Sprintf(`%.40s is no whole number within 64 bits; a decimal is written {"__extn": {"fn": "decimal", "arg": "1.5"}}`, n.text)
 		}
 	case n.kind == '[':

@@ -100,6 +100,11 @@ func attribute(v any) (any, error) {
 	switch v := v.(type) {
 	case nil:
 		return nil, errors.New("null is no value in Cedar: leave the member out")
+	case json.Number:
+		if !Holds(v) {
+			return nil, fmt.Errorf("%.40s is no number that Cedar has: a whole one within 64 bits, or one of up to four decimals", v)
+		}
+		return v, nil
 	case []any:
 		out := make([]any, len(v))
 		for i, one := range v {
