@@ -45,6 +45,7 @@ type Service struct {
 	mu     sync.Mutex
 	cached map[string]*snapshot
 	heard  map[string]version
+	absent absent
 }
 
 // snapshot is a set in use.
@@ -66,7 +67,7 @@ func NewService(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{o: o, fixed: map[string]*snapshot{}, cached: map[string]*snapshot{}, heard: map[string]version{}}
+	s := &Service{o: o, fixed: map[string]*snapshot{}, cached: map[string]*snapshot{}, heard: map[string]version{}, absent: absent{}}
 	for _, app := range slices.Sorted(maps.Keys(o.Fixed)) {
 		e, err := Compile(o.Fixed[app])
 		if err != nil {
@@ -105,7 +106,8 @@ func (s *Service) Heard(app string, v int64) {
 }
 
 // Engine returns the compiled set of an application: fault.NotFound "application_unknown"; fault.Unavailable where there is none to
-// decide by, or only one that is known to be old. A warm call does not read the store.
+// decide by, or only one that is known to be old. A warm call does not read the store; nor does one for an application that was not there a
+// moment ago, unless the change stream brought it since.
 func (s *Service) Engine(ctx context.Context, app string) (*Engine, error) {
 	snap, err := s.current(ctx, app)
 	if err != nil {
@@ -136,6 +138,10 @@ func (s *Service) current(ctx context.Context, app string) (*snapshot, error) {
 	if have && (snap.engine.V >= news.v || now.Sub(snap.asked).Abs() < retryAfter && !old) {
 		s.mu.Unlock()
 		return snap, nil
+	}
+	if !have && news.v == 0 && s.absent.has(app, now) {
+		s.mu.Unlock()
+		return nil, unknown(app)
 	}
 	if have { // the others go on with the old one meanwhile
 		again := *snap
@@ -179,6 +185,9 @@ func (s *Service) read(ctx context.Context, app string) (*snapshot, error) {
 	if set.V == 0 {
 		ok := false
 		if set, ok = s.o.Defaults[app]; !ok {
+			s.mu.Lock()
+			s.absent.note(app, s.o.Now())
+			s.mu.Unlock()
 			return nil, unknown(app)
 		}
 	}

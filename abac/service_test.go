@@ -3,6 +3,7 @@ package abac_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -171,4 +172,49 @@ func TestASaveAnnouncesFirst(t *testing.T) {
 	if _, err := s.Save(t.Context(), set, "me"); fault.CodeOf(err) != "policy_invalid" || len(m.sets) != 0 {
 		t.Errorf("got %v, %d sets stored", err, len(m.sets))
 	}
+}
+
+// Anybody may name an application that is not there, and the store is not asked each time; one that comes into being is there at once.
+func TestAnUnknownApplicationIsNotLookedUpEachTime(t *testing.T) {
+	m, c := &memory{sets: map[string]abac.Set{}}, &clock{time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	here, there := service(t, m, c, nil), service(t, m, c, nil)
+	missing := func(s *abac.Service, app string) {
+		t.Helper()
+		if _, err := s.Engine(t.Context(), app); fault.CodeOf(err) != "application_unknown" {
+			t.Fatalf("%s: %v", app, err)
+		}
+	}
+	loads := func(rule string, want int, f func()) {
+		t.Helper()
+		before := m.loads
+		if f(); m.loads-before != want {
+			t.Errorf("%s: %d loads, want %d", rule, m.loads-before, want)
+		}
+	}
+	loads("the first time", 1, func() { missing(here, "shop") })
+	loads("again", 0, func() { missing(here, "shop") })
+	loads("another one", 1, func() { missing(here, "other") })
+	loads("a name that none can have", 0, func() { missing(here, "../shop") })
+	c.now = c.now.Add(time.Second)
+	loads("a second later", 1, func() { missing(here, "shop") })
+	missing(there, "shop")
+	set := abac.Defaults()[abac.Broker]
+	set.App = "shop"
+	if _, err := here.Save(t.Context(), set, "me"); err != nil {
+		t.Fatal(err)
+	}
+	loads("saved here", 0, func() {
+		if e, err := here.Engine(t.Context(), "shop"); err != nil || e.V != 1 {
+			t.Errorf("saved here: %v", err)
+		}
+	})
+	there.Heard("shop", 1)
+	if e, err := there.Engine(t.Context(), "shop"); err != nil || e.V != 1 {
+		t.Errorf("heard of there: %v", err)
+	}
+	for i := range 5000 { // the map is emptied, not grown
+		missing(here, fmt.Sprint("made-up-", i))
+	}
+	loads("the last of many", 0, func() { missing(here, "made-up-4999") })
+	loads("the first of many", 1, func() { missing(here, "made-up-0") })
 }
