@@ -120,7 +120,11 @@ func parseAll(policies []Policy, judge *validate.Validator, note func(part, poli
 			at := places[i].annotation("id")
 			line, _ := placeOf(p.Text, at.start)
 			if other, taken := owners[s.ID]; taken {
-				found = append(found, flawAt(p.Text, at, "the id %s is in use in policy %s, line %d", s.ID, other.policy, other.line))
+				where := fmt.Sprintf("in line %d", other.line)
+				if other.policy != p.ID {
+					where = fmt.Sprintf("in policy %s, line %d", other.policy, other.line)
+				}
+				found = append(found, flawAt(p.Text, at, "the id %s is in use %s", s.ID, where))
 				continue
 			}
 			owners[s.ID] = owner{p.ID, line}

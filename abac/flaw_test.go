@@ -53,7 +53,7 @@ func TestFlawsHaveTheirPlaceAndWordsForPeople(t *testing.T) {
 		{"three words of a scope", policy("permit (\n  principal in Group::\"x\",\n  action == Action::\"nix\",\n  resource is Robot\n);"),
 			[]string{"long.cedar:2:16 Unrecognized entity type `Group`.", "long.cedar:3:21 Unrecognized action `Action::\"nix\"`.", "long.cedar:4:15 Unrecognized entity type `Robot`."}},
 		{"columns are characters", policy("@description(\"é漢🔑\") permit (principal, action, resource is Robot);"), []string{"long.cedar:1:60 Unrecognized entity type `Robot`."}},
-		{"an id that is in use", policy("@id(\"a\") permit (principal, action, resource);\n@id(\"a\") forbid (principal, action, resource);"), []string{"long.cedar:2:5 The id a is in use in policy long, line 1."}},
+		{"an id that is in use", policy("@id(\"a\") permit (principal, action, resource);\n@id(\"a\") forbid (principal, action, resource);"), []string{"long.cedar:2:5 The id a is in use in line 1."}},
 		{"an id that is empty", policy("permit (principal, action, resource);\n@id(\"\") permit (principal, action, resource);"), []string{`long.cedar:2:5 "" is no id: use letters, digits, dots, hyphens and underscores.`}},
 		{"an id without a value", policy("@id permit (principal, action, resource);"), []string{`long.cedar:1:2 "" is no id: use letters, digits, dots, hyphens and underscores.`}},
 

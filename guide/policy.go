@@ -92,6 +92,7 @@ func states() []state {
 
 // question is who, what and to which article, out of what there is to choose from.
 type question struct {
+	notes   []string
 	people  []person
 	acts    []access.Action
 	person  person
@@ -99,20 +100,36 @@ type question struct {
 	article state
 }
 
-// question reads the choices of the address; one that is not there, or unknown, is the first.
+// question reads the choices of the address. One that is not there is the first; one that is unknown too, and a note says so.
 func (p *playground) question(c *gin.Context, me access.Actor) question {
 	sample := func(name, role string) person {
 		return person{name, fmt.Sprintf("%s (%s)", name, role), access.Actor{UserID: name, Roles: []string{role}, Whole: true}}
 	}
-	q := question{acts: p.Articles, people: []person{sample("alice", "editor"), sample("bob", "viewer"), sample("root", "admin"), {"you", "you (" + orNone(me.Roles) + ")", me}}}
-	q.person = chosen(q.people, func(one person) bool { return one.name == c.Query("user") })
-	q.action = chosen(q.acts, func(one access.Action) bool { return one.Name == c.Query("action") })
-	q.article = chosen(states(), func(one state) bool { return one.name == c.Query("article") })
+	q := question{
+		notes: []string{}, acts: p.Articles,
+		people: []person{sample("alice", "editor"), sample("bob", "viewer"), sample("root", "admin"), {"you", "you (" + orNone(me.Roles) + ")", me}},
+	}
+	q.person = chosen(&q, c, "user", q.people, func(one person) string { return one.name })
+	q.action = chosen(&q, c, "action", q.acts, func(one access.Action) string { return one.Name })
+	q.article = chosen(&q, c, "article", states(), func(one state) string { return one.name })
+	chosen(&q, c, "show", shows, func(one string) string { return one })
 	return q
 }
 
-func chosen[T any](list []T, is func(T) bool) T {
-	return list[max(0, slices.IndexFunc(list, is))]
+func chosen[T any](q *question, c *gin.Context, parameter string, list []T, name func(T) string) T {
+	asked := c.Query(parameter)
+	if i := slices.IndexFunc(list, func(one T) bool { return name(one) == asked }); i >= 0 {
+		return list[i]
+	}
+	if asked != "" {
+		known := make([]string, len(list))
+		for i, one := range list {
+			known[i] = name(one)
+		}
+		q.notes = append(q.notes, fmt.Sprintf("The address has %s=%.40q, which is not known here: this is the answer for %s. Known are %s.",
+			parameter, asked, known[0], strings.Join(known, ", ")))
+	}
+	return list[0]
 }
 
 func orNone(names []string) string {
@@ -160,7 +177,7 @@ func (q question) ask(c *gin.Context, guard *access.Guard) (pages.PolicyAnswer, 
 		return pages.PolicyAnswer{}, err
 	}
 	return pages.PolicyAnswer{
-		Allow: answer.Allow, Sentence: q.sentence(answer.Allow),
+		Notes: q.notes, Allow: answer.Allow, Sentence: q.sentence(answer.Allow),
 		RolesAllow: answer.Roles == nil, Roles: q.byRoles(answer.Roles),
 		PoliciesAllow: !answer.Governed || answer.Policies.Allow, Policies: byPolicies(answer),
 	}, nil
@@ -224,6 +241,9 @@ func (p *playground) evaluate(c *gin.Context) error {
 	var d draft
 	if err := web.JSON(c, &d); err != nil {
 		return err
+	}
+	if d.Show != "" && !slices.Contains(shows, d.Show) {
+		return fault.New(fault.Invalid, "request_invalid", "show is %.40q, expected one of %s.", d.Show, strings.Join(shows, ", "))
 	}
 	var live *abac.Engine
 	if d.Show == showLive {

@@ -11,12 +11,15 @@ import (
 	"example.com/broker/abac"
 )
 
-// What an evaluation shows beside the one decision.
+// What an evaluation shows: the one decision, and something beside it.
 const (
+	showOne    = "one"
 	showMatrix = "matrix"
 	showTests  = "tests"
 	showLive   = "live"
 )
+
+var shows = []string{showOne, showMatrix, showTests, showLive}
 
 const (
 	// evaluationTime is how long all decisions of one evaluation may take together; what is left over then is left out.

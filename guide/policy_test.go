@@ -65,7 +65,7 @@ func TestWhatIsWrongHasAPlace(t *testing.T) {
 		{"an action the schema does not know", "policies", 3, 38, "Unrecognized action", func(d *draft) { d.Policies = "\n\nforbid (principal, action == Action::\"nix\", resource);" }},
 		{"an attribute the schema does not know", "policies", 1, 54, "colour", func(d *draft) { d.Policies = "permit (principal, action, resource) when { resource.colour == 1 };" }},
 		{"an empty id", "policies", 2, 5, "is no id", func(d *draft) { d.Policies = "\n@id(\"\") permit (principal, action, resource);" }},
-		{"an id that is in use", "policies", 2, 5, "in use in policy policies, line 1", func(d *draft) {
+		{"an id that is in use", "policies", 2, 5, "in use in line 1", func(d *draft) {
 			d.Policies = "@id(\"a\") permit (principal, action, resource);\n@id(\"a\") permit (principal, action, resource);"
 		}},
 		{"no policy", "policies", 0, 0, "no statement", func(d *draft) { d.Policies = "" }},

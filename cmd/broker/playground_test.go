@@ -72,7 +72,9 @@ func TestPickAUserAndAnAction(t *testing.T) {
 			{"user=bob&action=edit&article=own-draft", false, []string{"article-edit-author", "admin, editor"}},
 			{"user=root&action=delete&article=foreign-published", true, []string{"article-delete-admin"}},
 			{"user=you&action=edit&article=own-draft", false, []string{"You (viewer) may not edit an article of your own", "articles:write"}},
-			{"user=nobody&action=none&article=", true, []string{"alice (editor) may read"}},
+			{"user=nobody&action=none&article=&show=nothing", true, []string{
+				"alice (editor) may read", "user=&#34;nobody", "not known here: this is the answer for alice. Known are alice, bob, root, you.", "action=&#34;none", "show=&#34;nothing",
+			}},
 		} {
 			r := p.get("/tools/policy?"+c.query, "Cookie", p.cookie, "Accept", "application/json")
 			if r.StatusCode != http.StatusOK || r.json["allow"] != c.allow {
@@ -84,7 +86,7 @@ func TestPickAUserAndAnAction(t *testing.T) {
 				t.Errorf("%s: the page does not say %s", c.query, word)
 			}
 			for _, part := range c.says {
-				if !strings.Contains(r.raw, part) || !strings.Contains(shown.raw, part) {
+				if !strings.Contains(strings.ReplaceAll(r.raw, `\"`, "&#34;"), part) || !strings.Contains(shown.raw, part) {
 					t.Errorf("%s: answer or page lack %q: %s", c.query, part, r.raw)
 				}
 			}
@@ -156,6 +158,7 @@ func TestWhoMayPlay(t *testing.T) {
 		p.evaluates(nil, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example").is(t, http.StatusForbidden, "cross_origin")
 		p.evaluates(map[string]any{"policies": strings.Repeat(" ", 64<<10)}).is(t, http.StatusRequestEntityTooLarge, "too_large")
 		p.evaluates(map[string]any{"nonsense": 1}).is(t, http.StatusBadRequest, "request_invalid")
+		p.evaluates(map[string]any{"show": "everything"}).is(t, http.StatusBadRequest, "request_invalid", "one, matrix, tests, live")
 		p.call(http.MethodPost, "/tools/policy/evaluate", "text/plain", "{}", "Cookie", p.cookie, "Accept", "application/json", "Origin", p.issuer).
 			is(t, http.StatusUnsupportedMediaType, "media_type")
 

@@ -5,8 +5,8 @@ import "html/template"
 // Policy is the playground for policies. The question on top is a form whose answer the server writes; the playground below sends what is
 // typed to the engine that decides in production.
 //
-// Elements: ask-form, user, action, article, answer, playground, verdict, result, preset, policies, schema, entities, principal, verb,
-// resource, context, tests.
+// Elements: ask-form, notes, user, action, article, answer, playground, broken, verdict, result, trouble, trouble-sign-in, preset, policies,
+// schema, entities, principal, from-token, verb, resource, context, tests, export.
 type Policy struct {
 	Users, Actions, Articles []Choice
 	Answer                   PolicyAnswer
@@ -25,8 +25,10 @@ type Choice struct {
 
 // PolicyAnswer is the answer to the question on top, and why.
 type PolicyAnswer struct {
-	Allow    bool   `json:"allow"`
-	Sentence string `json:"sentence"`
+	// Notes say what of the address is not known here, and what was taken in its place.
+	Notes    []string `json:"notes"`
+	Allow    bool     `json:"allow"`
+	Sentence string   `json:"sentence"`
 	// Roles and Policies say what each of them says: both must allow.
 	RolesAllow    bool   `json:"roles_allow"`
 	Roles         string `json:"roles"`
@@ -53,11 +55,11 @@ func (Policy) Traits() Traits { return Traits{} }
 
 type policyBody struct {
 	Policy
-	Here, Evaluate, GuideURL, Decoder template.URL
+	Here, Evaluate, SignIn, GuideURL, Decoder template.URL
 }
 
 func (p Policy) screen(r *Renderer) screen {
-	b := policyBody{Policy: p, Here: r.own("/tools/policy"), Evaluate: r.own("/tools/policy/evaluate")}
+	b := policyBody{Policy: p, Here: r.own("/tools/policy"), Evaluate: r.own("/tools/policy/evaluate"), SignIn: r.own("/login?next=%2Ftools%2Fpolicy")}
 	if p.Guide {
 		b.GuideURL = r.own("/guide")
 	}

@@ -85,7 +85,7 @@ func TestBudget(t *testing.T) {
 	t.Parallel()
 	budgets := map[string]int{
 		"style.css": 14 << 10, "tools.css": 6 << 10, "guide.css": 4 << 10, "account.css": 5 << 10, "jwt/*.css": 8 << 10, "*.js": 40 << 10, "jwt/*.js": 64 << 10,
-		"policy/*.css": 8 << 10, "policy/*.js": 24 << 10, "mint/*.css": 1 << 10, "mint/*.js": 10 << 10,
+		"policy/*.css": 8 << 10, "policy/*.js": 28 << 10, "mint/*.css": 1 << 10, "mint/*.js": 10 << 10,
 	}
 	size := map[string]int{}
 	for name, body := range files(t) {

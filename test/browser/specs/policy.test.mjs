@@ -248,13 +248,13 @@ scenario('a pasted token becomes the principal and goes nowhere', s, { permissio
   assert.match(await page.locator('#entities').inputValue(), /"usr_42"[^]*"tenant":"acme"[^]*"viewer"/);
   await page.locator('#share').click();
   await page.waitForFunction(() => location.hash.startsWith('#draft='));
-  for (const [text, says_] of [['no token', /principal|token|JWT/i], [part({ sub: 1 }), /JWT/], [`${part({ alg: 'ES256' })}.${part({ iss: 'x' })}.c2ln`, /name nobody/]]) {
+  for (const [text, words] of [['no token', /principal|token|JWT/i], [part({ sub: 1 }), /JWT/], [`${part({ alg: 'ES256' })}.${part({ iss: 'x' })}.c2ln`, /name nobody/]]) {
     await field.fill(text);
-    await page.waitForFunction((source) => new RegExp(source, 'i').test(document.querySelector('#verdict-more').textContent), says_.source);
+    await page.waitForFunction((source) => new RegExp(source, 'i').test(document.querySelector('#verdict-more').textContent), words.source);
     assert.equal(await field.inputValue(), '');
   }
   const draft = await page.evaluate(() => atob(location.hash.slice(7).replaceAll('-', '+').replaceAll('_', '/')));
-  assert.ok(![...sent, draft, page.url()].some((text) => text.includes('c2lnbmF0dXJl') || text.includes('eyJ')), 'a token left the page');
+  assert.ok(![...sent, draft, page.url()].some((text) => token.split('.').some((one) => text.includes(one))), 'a token left the page');
 });
 
 scenario('the way to the guide is large enough for a finger', s, { viewport: phone }, async ({ page }) => {

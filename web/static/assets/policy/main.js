@@ -1,10 +1,12 @@
 // The playground. What is typed is sent to the engine that decides in production, and stays nowhere.
+import { read } from "../jwt/read.js";
 import { say } from "../live.js";
 import { byId, calmly, element, write } from "./dom.js";
 import { fieldOf, number, showProblems, texts, watch } from "./editor.js";
-import { nameOf, withPrincipal } from "./principal.js";
+import { draftFor, nameOf, personOf, withPrincipal } from "./principal.js";
 import { pack, textsOf, unpack } from "./share.js";
 import { showDecision, showLive, showMatrix, showTests, showVerdict } from "./show.js";
+import { fileOf } from "./yaml.js";
 
 const { ask: askURL, evaluate: evaluateURL, me, meName, meRoles } = byId("playground").dataset;
 const parts = [...texts, "principal", "action", "resource"];
@@ -20,9 +22,24 @@ function busy(on) { byId("result").ariaBusy = String(on); }
 
 async function post(body) {
   const answer = await fetch(evaluateURL, { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body });
+  if (answer.status === 401) throw new SignedOut();
   const said = await answer.json();
   if (!answer.ok) throw new Error(said.detail ?? `The broker answered ${answer.status}.`);
   return said;
+}
+
+/** The session ended while somebody was typing. */
+class SignedOut extends Error {}
+
+/** Says why there is no answer. Who has to sign in does so in another tab: the text is in this one. */
+function trouble(problem) {
+  const out = problem instanceof SignedOut;
+  write(byId("trouble-title"), out ? "You are signed out" : "No answer from the engine");
+  write(byId("trouble-text"), out
+    ? "Your text is still here. Sign in in another tab, then press Evaluate."
+    : `${problem instanceof TypeError ? "It cannot be reached at the moment." : problem.message} Your text is still here.`);
+  byId("trouble-sign-in").hidden = !out;
+  byId("trouble").hidden = false;
 }
 
 /** Asks the engine and shows what it says. The text stays, whatever happens. */
@@ -38,8 +55,7 @@ async function evaluate() {
     show(said, asked);
   } catch (problem) {
     if (mine !== turn) return;
-    byId("trouble").hidden = false;
-    write(byId("trouble-text"), `${problem instanceof TypeError ? "It cannot be reached at the moment." : problem.message} Your text is still here.`);
+    trouble(problem);
     stale(true);
   } finally {
     if (mine === turn) busy(false);
@@ -95,14 +111,16 @@ function preset(id) {
 
 function begin() {
   set(preset(byId("preset").value));
+  byId("broken").hidden = true;
   if (location.hash.startsWith("#draft=")) history.replaceState(null, "", location.pathname + location.search);
   return evaluate();
 }
 
-/** Somebody who shared an address shared a draft: it is only evaluated. */
+/** Somebody who shared an address shared a draft: it is only evaluated. Returns whether there is one. */
 function takeFragment() {
-  const own = unpack(location.hash);
+  const own = unpack(location.hash), broken = !own && location.hash.startsWith("#draft=");
   if (own) set(own);
+  byId("broken").hidden = !broken;
   return own !== null;
 }
 
@@ -138,6 +156,37 @@ function takeOver(whom) {
   evaluate();
 }
 
+/** Puts whom a token is about into the draft. The token leaves the field at once and goes nowhere. */
+function takeToken(field) {
+  const found = read(field.value);
+  field.value = "";
+  if (found.kind === "empty") return;
+  const person = found.kind === "jws" && personOf(found.payload.value);
+  if (!person) return note(found.kind === "choices" ? "There are several tokens in it: paste one." : found.text ?? "Its claims name nobody: there is no sub that can be read.");
+  try {
+    set(draftFor(draft(), person));
+  } catch {
+    return note("Mend the entities first: they are no JSON.");
+  }
+  note(`The principal is now ${person.id}. The token is gone.`);
+  evaluate();
+}
+
+/** Hands out the tests as a file, made here. */
+function exportTests() {
+  const name = "playground.test.yaml";
+  let text;
+  try {
+    text = fileOf(draft());
+  } catch {
+    return note("Mend the tests and the entities first: there is no list of tests, or no JSON.");
+  }
+  const href = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
+  element("a", { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 10_000);
+  note(`Saved as ${name}. To run it: broker policy test ${name} --policies DIR`);
+}
+
 function choose(name, focus) {
   tab = name;
   for (const one of tabs) {
@@ -156,14 +205,18 @@ async function ask() {
   const query = new URLSearchParams(new FormData(byId("ask-form")));
   try {
     const answer = await fetch(`${askURL}?${query}`, { headers: { Accept: "application/json" } });
+    if (answer.status === 401) throw new SignedOut();
     if (!answer.ok) throw new Error(String(answer.status));
     showAnswer(await answer.json());
-  } catch {
-    byId("ask-form").submit();
+  } catch (problem) {
+    if (!(problem instanceof SignedOut)) return byId("ask-form").submit();
+    trouble(problem); // a page that leads to the sign-in would take the draft with it
+    byId("trouble-sign-in").focus();
   }
 }
 
 function showAnswer({ allow, sentence, roles_allow: rolesAllow, roles, policies_allow: policiesAllow, policies }) {
+  byId("notes")?.remove();
   byId("answer").dataset.level = allow ? "good" : "error";
   write(byId("answer-word"), allow ? "ALLOW" : "DENY");
   write(byId("answer-sentence"), sentence);
@@ -181,6 +234,8 @@ byId("reset").addEventListener("click", begin);
 byId("evaluate").addEventListener("click", evaluate);
 byId("run-tests").addEventListener("click", evaluate);
 byId("share").addEventListener("click", share);
+byId("export").addEventListener("click", exportTests);
+byId("from-token").addEventListener("input", ({ target }) => takeToken(target));
 byId("from").addEventListener("change", ({ target }) => {
   if (target.value) takeOver(target.value);
   target.value = "";
@@ -211,4 +266,5 @@ for (const [id, label] of [["matrix", "Matrix"], ["live-grid", "Compared with li
 if (matchMedia("(max-width: 60rem)").matches) for (const fold of document.querySelectorAll("[data-folds]")) fold.open = false;
 set(preset(byId("preset").value));
 takeFragment();
-evaluate();
+const wanted = new URLSearchParams(location.search).get("show");
+choose(tabs.includes(wanted) ? wanted : tab);
