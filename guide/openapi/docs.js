@@ -18,6 +18,29 @@ const clientOfFlow = () => ({
   },
 });
 
+/**
+ * The Authorize dialog opens at its top, where one signs in by password. Each of its forms asks for the cursor when it is drawn, and the
+ * last one got it: that is the password of a client, far below.
+ */
+const beginAtTheTop = () => ({
+  wrapComponents: {
+    authorizationPopup: (Popup) => class extends Popup {
+      componentDidMount(...args) {
+        super.componentDidMount?.(...args);
+        const first = document.querySelector('.dialog-ux .auth-container');
+        (first?.querySelector('input:not([type=checkbox])') ?? first?.querySelector('button'))?.focus({ preventScroll: true });
+        document.querySelector('.dialog-ux .modal-ux-content')?.scrollTo(0, 0);
+      }
+    },
+  },
+});
+
+/** Enter sends what was typed there, as in any form: Swagger UI draws none around the fields of a flow. */
+function sendByEnter({ key, target }) {
+  if (key !== 'Enter' || target.tagName !== 'INPUT' || target.form) return;
+  target.closest('.dialog-ux .auth-container')?.querySelector('.btn.authorize')?.click();
+}
+
 /** A public client has no secret to put into a header: it names itself in the form whatever was chosen in the dialog. */
 function nameInForm(request) {
   const [scheme, value] = (request.headers?.Authorization ?? '').split(' ');
@@ -47,12 +70,13 @@ function start() {
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
     requestInterceptor: nameInForm,
-    plugins: [clientOfFlow],
+    plugins: [clientOfFlow, beginAtTheTop],
   });
   ui.initOAuth({ scopes: 'openid profile email roles', usePkceWithAuthorizationCodeGrant: true });
 }
 
 followColours();
+document.addEventListener('keydown', sendByEnter);
 // In `broker dev` the page answers under other names of this computer too, but tokens come from the issuer's address alone.
 if (location.origin === new URL(settings.page).origin) start();
 else location.replace(settings.page + location.hash);

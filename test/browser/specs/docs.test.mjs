@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { phone, scenario } from '../lib/browser.mjs';
+import { desktop, phone, scenario } from '../lib/browser.mjs';
 import { way } from '../lib/pages.mjs';
 import { suite } from '../lib/suite.mjs';
 
@@ -92,6 +92,41 @@ scenario('authorize by password with the client in the header, where a client wi
   await authorizeByPassword(page, 'bob', 'basic');
   assert.equal((await tryOut(page, 'get', '/me')).body.username, 'bob');
 });
+
+for (const [size, viewport] of Object.entries({ desktop, 'phone, 375 px': { width: 375, height: 667 } })) {
+  scenario(`the Authorize dialog opens at its top, with the cursor where one signs in: ${size}`, s, { viewport }, async ({ page }) => {
+    await open(page);
+    const part = await flow(page, 'password');
+    const seen = () => page.evaluate(() => {
+      const dialog = document.querySelector('.modal-ux-content');
+      const first = dialog.querySelector('.auth-container');
+      const box = (element) => { const { top, bottom } = element.getBoundingClientRect(); return { top, bottom }; };
+      return {
+        focus: document.activeElement.id, scrolled: dialog.scrollTop, first: first.querySelector('h4').textContent,
+        dialog: box(dialog), focused: box(document.activeElement), title: box(first.querySelector('h4')), window: innerHeight,
+      };
+    });
+    const { focus, scrolled, first, dialog, focused, title, window } = await seen();
+    assert.match(first, /password/);
+    assert.equal(focus, 'oauth_username');
+    assert.equal(scrolled, 0);
+    assert.ok(title.top >= dialog.top && title.bottom <= Math.min(dialog.bottom, window), 'the name of the first form is out of sight');
+    assert.ok(focused.top >= dialog.top && focused.bottom <= Math.min(dialog.bottom, window), 'the cursor is out of sight');
+    await picture(page, `authorize-${viewport.width}`);
+    // Whoever just types is signed in.
+    const { username, password } = s.broker.user('alice');
+    await page.keyboard.type(username);
+    await page.keyboard.press('Tab');
+    await page.keyboard.type(password);
+    await page.keyboard.press('Enter');
+    await part.locator('.btn', { hasText: 'Logout' }).waitFor();
+    await closeDialog(page);
+    // Opened again it begins at its top too, at the first thing to press.
+    await flow(page, 'password');
+    assert.equal((await seen()).scrolled, 0);
+    assert.ok(await part.evaluate((element) => element.contains(document.activeElement)), 'the focus is in another form');
+  });
+}
 
 scenario('a wrong password is told', s, {}, async ({ page, problems }) => {
   problems.allow(/status of 400/);
