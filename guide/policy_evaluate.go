@@ -138,12 +138,15 @@ type run struct {
 // evaluate decides by the draft, and by live where that is given. It waits for nothing.
 func (d draft) evaluate(live *abac.Engine, now func() time.Time) evaluation {
 	set := abac.Set{App: "playground", Schema: d.Schema, Policies: []abac.Policy{{ID: "policies", Text: d.Policies}}}
+	r, more := d.run()
+	if !slices.ContainsFunc(more, func(f flaw) bool { return f.Pane == "entities" }) {
+		set.Entities = d.Entities // what a save would refuse is wrong here too
+	}
 	engine, err := abac.Compile(set)
 	var problems []flaw
 	if err != nil {
 		problems = append(problems, compileFlaws(err)...)
 	}
-	r, more := d.run()
 	tests, wrong := d.tests()
 	problems = append(append(problems, more...), wrong...)
 	if len(problems) > 0 {
@@ -388,8 +391,11 @@ func compileFlaws(err error) []flaw {
 	out := make([]flaw, len(found))
 	for i, f := range found {
 		out[i] = flaw{Pane: "policies", Line: f.Line, Column: f.Column, Text: f.Text}
-		if f.Part == abac.InSchema {
+		switch f.Part {
+		case abac.InSchema:
 			out[i].Pane = "schema"
+		case abac.InEntities:
+			out[i].Pane = "entities"
 		}
 	}
 	return out

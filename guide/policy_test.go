@@ -75,6 +75,18 @@ func TestWhatIsWrongHasAPlace(t *testing.T) {
 		{"JSON that ends early", "entities", 1, 2, "ends early", func(d *draft) { d.Entities = "[" }},
 		{"a member twice", "entities", 1, 1, "", func(d *draft) { d.Entities = `[{"uid": {"type": "User", "id": "a"}, "attrs": {"x": 1, "x": 2}}]` }},
 		{"an entity without a name", "entities", 0, 0, "Entity 1", func(d *draft) { d.Entities = `[{"attrs": {}}]` }},
+		{"an attribute of an entity that the schema does not declare", "entities", 2, 0, "colour", func(d *draft) {
+			d.Entities = "[\n  {\"uid\": {\"type\": \"Document\", \"id\": \"a\"}, \"attrs\": {\"colour\": \"red\"}, \"parents\": []}]"
+		}},
+		{"an entity of an unknown type", "entities", 1, 0, "Robot", func(d *draft) { d.Entities = `[{"uid": {"type": "Robot", "id": "a"}, "attrs": {}, "parents": []}]` }},
+		{"an entity twice", "entities", 1, 0, "duplicate", func(d *draft) {
+			d.Entities = `[{"uid": {"type": "Role", "id": "a"}, "attrs": {}, "parents": []}, {"uid": {"type": "Role", "id": "a"}, "attrs": {}, "parents": []}]`
+		}},
+		{"an entity that lacks an attribute", "entities", 1, 0, "author", func(d *draft) {
+			d.Schema = "entity User; entity Role; entity Document { author: String }; action \"read\", \"write\", \"delete\" appliesTo { principal: User, resource: Document };"
+			d.Policies, d.Entities = "permit (principal, action, resource);", `[{"uid": {"type": "Document", "id": "a"}, "attrs": {}, "parents": []}]`
+		}},
+		{"an entity without attrs and parents", "entities", 1, 0, "attrs", func(d *draft) { d.Entities = `[{"uid": {"type": "Role", "id": "a"}}]` }},
 		{"null", "entities", 0, 0, "null", func(d *draft) { d.Entities = `[{"uid": {"type": "User", "id": "a"}, "attrs": {"x": null}}]` }},
 		{"a context that is a list", "context", 1, 0, "must not be", func(d *draft) { d.Context = "[]" }},
 		{"a principal without a type", "principal", 0, 0, "Type::", func(d *draft) { d.Principal = "alice" }},
@@ -197,7 +209,7 @@ func TestADraftBesideWhatIsInForce(t *testing.T) {
 func TestAnEvaluationEnds(t *testing.T) {
 	var list []string
 	for i := range 100 {
-		list = append(list, fmt.Sprintf(`{"uid": {"type": "User", "id": "u%d"}}`, i))
+		list = append(list, fmt.Sprintf(`{"uid": {"type": "User", "id": "u%d"}, "attrs": {}, "parents": []}`, i))
 	}
 	d := presetNamed(t, "rbac")
 	d.Show, d.Entities = showMatrix, "["+strings.Join(list, ",")+"]"

@@ -36,7 +36,7 @@ func sampleDraft(change map[string]any) map[string]any {
 	d := map[string]any{
 		"policies":  `@id("editors") permit (principal in Role::"editor", action == Action::"write", resource is Document);`,
 		"schema":    `entity Role; entity User in [Role]; entity Document; action "read", "write" appliesTo { principal: User, resource: Document, context: { mfa: Bool } };`,
-		"entities":  `[{"uid": {"type": "User", "id": "alice"}, "parents": [{"type": "Role", "id": "editor"}]}, {"uid": {"type": "Role", "id": "viewer"}}]`,
+		"entities":  `[{"uid": {"type": "User", "id": "alice"}, "attrs": {}, "parents": [{"type": "Role", "id": "editor"}]}, {"uid": {"type": "Role", "id": "viewer"}, "attrs": {}, "parents": []}]`,
 		"principal": `User::"alice"`, "action": `Action::"write"`, "resource": `Document::"handbook"`, "context": `{"mfa": true}`, "tests": "[]", "show": "one",
 	}
 	for name, v := range change {
@@ -119,6 +119,11 @@ func TestThePlaygroundDecidesByWhatIsTyped(t *testing.T) {
 		if first, ok := problems[0].(map[string]any); r.StatusCode != http.StatusOK || r.json["valid"] != false || !ok || first["pane"] != "policies" || first["line"] != 2.0 || first["column"] != 3.0 {
 			t.Errorf("a policy that is none: %d %s", r.StatusCode, r.raw)
 		}
+		r = p.evaluates(map[string]any{"entities": `[{"uid": {"type": "User", "id": "alice"}, "attrs": {"colour": "red"}, "parents": []}]`})
+		problems, _ = r.json["problems"].([]any)
+		if r.json["valid"] != false || len(problems) != 1 || problems[0].(map[string]any)["pane"] != "entities" || !strings.Contains(r.raw, "colour") {
+			t.Errorf("an attribute that a save refuses: %s", r.raw)
+		}
 		r = p.evaluates(map[string]any{"show": "matrix"})
 		for _, want := range []string{`"actions":["read","write"]`, `{"kind":"role","name":"editor","cells":[{"allow":false`, `{"kind":"role","name":"viewer"`, `{"kind":"person","name":"alice"`} {
 			if !strings.Contains(r.raw, want) {
@@ -137,7 +142,7 @@ func TestThePlaygroundDecidesByWhatIsTyped(t *testing.T) {
 			"show": "live", "resource": `Article::"x"`, "action": `Action::"edit"`,
 			"policies": "permit (principal, action, resource is Article);",
 			"schema":   `entity Role; entity User in [Role]; entity Article { author: User, published: Bool }; action "edit" appliesTo { principal: User, resource: Article };`,
-			"entities": `[{"uid": {"type": "User", "id": "bob"}}, {"uid": {"type": "Article", "id": "x"}, "attrs": {"author": {"__entity": {"type": "User", "id": "alice"}}, "published": true}}]`,
+			"entities": `[{"uid": {"type": "User", "id": "bob"}, "attrs": {}, "parents": []}, {"uid": {"type": "Article", "id": "x"}, "attrs": {"author": {"__entity": {"type": "User", "id": "alice"}}, "published": true}, "parents": []}]`,
 		})
 		if live, _ := r.json["live"].(map[string]any); live["governed"] != true || live["differences"] != 2.0 {
 			t.Errorf("bob may edit and delete what is alice's, by the draft alone: %s", r.raw)
