@@ -53,7 +53,9 @@ func (s *Service) authenticate(ctx context.Context, login string, password secre
 	}
 	byAccount, err := s.opts.Limiter.Reserve(ctx, account)
 	if err != nil {
-		if !fault.Is(err, fault.Limited) {
+		if fault.Is(err, fault.Limited) {
+			byAddress.Keep()
+		} else {
 			byAddress.GiveBack(ctx)
 		}
 		return u, err
@@ -64,6 +66,8 @@ func (s *Service) authenticate(ctx context.Context, login string, password secre
 	}
 	ok, err := s.hasher.Verify(ctx, stored, password)
 	if err == nil && !ok {
+		byAccount.Keep()
+		byAddress.Keep()
 		return u, fault.New(fault.Unauthenticated, "credentials_invalid", "The login name or the password is wrong.")
 	}
 	if err == nil && u.Status == Active {

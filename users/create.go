@@ -89,6 +89,7 @@ func (s *Service) register(ctx context.Context, r Registration) (User, error) {
 		byAddress.GiveBack(ctx) // refused before the hash, or by the pool in its place
 		return User{}, err
 	}
+	byAddress.Keep()
 	return s.insert(ctx, u, true)
 }
 

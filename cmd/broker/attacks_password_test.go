@@ -268,6 +268,15 @@ func attacksOnPasswords() []attack {
 				t.Errorf("%d guesses were answered, want at most 10", guessed)
 			}
 		}},
+		{ID: "H04", Kind: "C", Rule: "many who know the password may come at once", Alone: alone, Run: func(t *testing.T, w *world) {
+			alice := w.person("alice")
+			w.passwordGrant(alice.Username, "wrong").fails(t, http.StatusBadRequest, "invalid_grant")
+			for _, r := range raceOf(40, func(int) reply { return w.passwordGrant(alice.Username, w.password) }) {
+				if r.StatusCode != http.StatusOK && r.StatusCode != http.StatusServiceUnavailable {
+					t.Errorf("answered %d %s", r.StatusCode, r.raw)
+				}
+			}
+		}},
 		{ID: "H05", Kind: "T", Rule: "locking somebody's password door locks them out of nothing else", Alone: alone, Run: func(t *testing.T, w *world) {
 			s := w.signIn("spa", "")
 			who, address := w.somebody()

@@ -178,7 +178,7 @@ func attacksOnSessions() []attack {
 				ask(b, "id_token_hint", hint, "client_id", "web", "post_logout_redirect_uri", appPostLogout).errorPage(t, http.StatusBadRequest, "logout_invalid")
 				ask(b, "client_id", "nobody", "post_logout_redirect_uri", appPostLogout).errorPage(t, http.StatusBadRequest, "logout_invalid")
 				ask(b, "client_id", "off").errorPage(t, http.StatusBadRequest, "logout_invalid")
-				ask(b, "id_token_hint", hint, "post_logout_redirect_uri", appPostLogout, "state", strings.Repeat("s", 513)).errorPage(t, http.StatusBadRequest, "logout_invalid")
+				ask(b, "id_token_hint", hint, "post_logout_redirect_uri", appPostLogout, "state", strings.Repeat("s", 4097)).errorPage(t, http.StatusBadRequest, "logout_invalid")
 			}
 			// Somebody else's hint, or none, asks first; after the answer the address still counts.
 			for _, pairs := range [][]string{{}, {"client_id", "spa", "post_logout_redirect_uri", appPostLogout}, {"id_token_hint", other.tokens.str("id_token")}} {

@@ -87,16 +87,22 @@ type Key struct {
 type Limiter struct {
 	store Store
 	now   func() time.Time
+	queue queue
 }
 
 // NewLimiter returns a Limiter that counts in store.
-func NewLimiter(store Store, now func() time.Time) *Limiter { return &Limiter{store: store, now: now} }
+func NewLimiter(store Store, now func() time.Time) *Limiter {
+	return &Limiter{store: store, now: now, queue: queue{rows: map[string]*bucket{}}}
+}
 
 // Reserve takes a place in each bucket, in order. At the first that is full it returns fault.Limited: "attempts_exhausted" where it is full
 // of failures in a row, with RetryAfter until they are forgotten, "rate_limited" otherwise, until the window ends. The places taken before
 // that one stay taken: a guess that the account's limit turns away still counts against the address it came from, or an address could try
 // accounts that are full for free and learn which ones others attack. The full bucket itself does not grow, so that it counts failures and
 // not how often somebody was turned away.
+//
+// A bucket that is full of attempts under way in this process is waited for: many who know the password may come at once, and none of them
+// is a failure.
 //
 // If the store fails, everything is given back as far as it goes and the store's error returned: the attempt must not be made.
 func (l *Limiter) Reserve(ctx context.Context, keys ...Key) (Reservation, error) {
@@ -105,13 +111,19 @@ func (l *Limiter) Reserve(ctx context.Context, keys ...Key) (Reservation, error)
 		if k.row == "" {
 			continue
 		}
+		var t Tally
 		now := l.now()
-		t, taken, err := l.store.Take(ctx, k.row, k.rule.Bounds, now)
+		taken, err := l.queue.enter(ctx, k.row, func() (taken bool, err error) {
+			now = l.now()
+			t, taken, err = l.store.Take(ctx, k.row, k.rule.Bounds, now)
+			return taken, err
+		})
 		if err != nil {
 			r.GiveBack(ctx)
 			return Reservation{}, err
 		}
 		if !taken {
+			r.Keep()
 			return Reservation{}, k.rule.refusal(t, now)
 		}
 		r.places = append(r.places, place{k.row, t.Ends})
@@ -159,12 +171,19 @@ type place struct {
 	ends time.Time
 }
 
-// GiveBack frees the places of an attempt that was neither a failure nor a success; one that failed keeps them. Either it or Succeed is
-// called, at most once. They go on after ctx is cancelled, because a caller that hangs up must not lose what a success never uses. They
+// Keep leaves the places of an attempt that failed taken. Every reservation ends by exactly one of Keep, GiveBack and Succeed.
+func (r Reservation) Keep() {
+	for _, p := range r.places {
+		r.limiter.queue.leave(p.row)
+	}
+}
+
+// GiveBack frees the places of an attempt that was neither a failure nor a success. It and Succeed go on after ctx is cancelled, because a caller that hangs up must not lose what a success never uses. They
 // report nothing: a place that could not be given back is a failure too many, and no reason to refuse somebody who gave the right password.
 func (r Reservation) GiveBack(ctx context.Context) {
 	for _, p := range r.places {
 		r.limiter.write(ctx, func(ctx context.Context) error { return r.limiter.store.Return(ctx, p.row, p.ends) })
+		r.limiter.queue.leave(p.row)
 	}
 }
 
@@ -173,6 +192,7 @@ func (r Reservation) GiveBack(ctx context.Context) {
 func (r Reservation) Succeed(ctx context.Context) {
 	for _, p := range r.places {
 		r.limiter.write(ctx, func(ctx context.Context) error { return r.limiter.store.Reset(ctx, p.row, p.ends) })
+		r.limiter.queue.leave(p.row)
 	}
 }
 

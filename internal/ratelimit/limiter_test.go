@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -63,11 +64,21 @@ func reserve(t *testing.T, l *ratelimit.Limiter, keys ...ratelimit.Key) (ratelim
 	return r, err == nil
 }
 
+// attempt is one that fails, if it may be made at all.
+func attempt(t *testing.T, l *ratelimit.Limiter, keys ...ratelimit.Key) bool {
+	t.Helper()
+	r, ok := reserve(t, l, keys...)
+	if ok {
+		r.Keep()
+	}
+	return ok
+}
+
 func TestFailuresFillTheBucketAndTheWindowEmptiesIt(t *testing.T) {
 	l, c := newLimiter(t)
 	k := rule("r", 3).For("a")
 	for i := range 3 {
-		if _, ok := reserve(t, l, k); !ok {
+		if ok := attempt(t, l, k); !ok {
 			t.Fatalf("attempt %d refused, limit is 3", i+1)
 		}
 		c.Add(time.Second)
@@ -80,14 +91,14 @@ func TestFailuresFillTheBucketAndTheWindowEmptiesIt(t *testing.T) {
 	if want := 57 * time.Second; e.RetryAfter != want {
 		t.Errorf("RetryAfter: got %v, want %v, the rest of the window", e.RetryAfter, want)
 	}
-	if _, ok := reserve(t, l, rule("r", 3).For("b")); !ok {
+	if ok := attempt(t, l, rule("r", 3).For("b")); !ok {
 		t.Error("another subject shares the bucket")
 	}
-	if _, ok := reserve(t, l, rule("other", 3).For("a")); !ok {
+	if ok := attempt(t, l, rule("other", 3).For("a")); !ok {
 		t.Error("another rule shares the bucket")
 	}
 	c.Add(57 * time.Second)
-	if _, ok := reserve(t, l, k); !ok {
+	if ok := attempt(t, l, k); !ok {
 		t.Error("refused after the window ended")
 	}
 }
@@ -108,7 +119,7 @@ func TestASuccessNeverUsesUpTheLimit(t *testing.T) {
 func fail(t *testing.T, l *ratelimit.Limiter, k ratelimit.Key, n int) {
 	t.Helper()
 	for i := range n {
-		if _, ok := reserve(t, l, k); !ok {
+		if ok := attempt(t, l, k); !ok {
 			t.Fatalf("failure %d refused", i+1)
 		}
 	}
@@ -142,7 +153,7 @@ func TestFailuresInARowCountAcrossWindows(t *testing.T) {
 	exhausted(t, l, k, 24*time.Hour-time.Minute)
 	c.Add(time.Hour)
 	exhausted(t, l, k, 23*time.Hour-time.Minute)
-	if _, ok := reserve(t, l, inARow().For("b")); !ok {
+	if ok := attempt(t, l, inARow().For("b")); !ok {
 		t.Error("another subject shares the run")
 	}
 	c.Add(23*time.Hour - time.Minute - time.Millisecond)
@@ -193,7 +204,7 @@ func TestASuccessLeavesTheFailuresOfTheWindow(t *testing.T) {
 		r.Succeed(t.Context())
 	}
 	fail(t, l, k, 1)
-	if _, ok := reserve(t, l, k); ok {
+	if ok := attempt(t, l, k); ok {
 		t.Error("a success gave others' failures back")
 	}
 }
@@ -228,7 +239,7 @@ func TestGiveBackOutlivesTheRequest(t *testing.T) {
 	}
 	cancel()
 	r.GiveBack(ctx)
-	if _, ok := reserve(t, l, k); !ok {
+	if ok := attempt(t, l, k); !ok {
 		t.Error("a caller who hung up kept the place of a success")
 	}
 }
@@ -238,29 +249,32 @@ func TestGiveBackLeavesTheNextWindowAlone(t *testing.T) {
 	k := rule("r", 1).For("a")
 	old, _ := reserve(t, l, k)
 	c.Add(time.Minute)
-	if _, ok := reserve(t, l, k); !ok {
+	if ok := attempt(t, l, k); !ok {
 		t.Fatal("refused in a new window")
 	}
 	old.GiveBack(t.Context())
-	if _, ok := reserve(t, l, k); ok {
+	if ok := attempt(t, l, k); ok {
 		t.Error("a place of the old window was given back to the new one")
 	}
 }
 
 func TestARefusalCountsInTheBucketsBeforeItOnly(t *testing.T) {
-	l, _ := newLimiter(t)
+	c := newClock()
+	store := openStore(t, filepath.Join(t.TempDir(), "db"), c)
 	address, account := rule("address", 3).For("ip"), rule("account", 1).For("alice")
-	held, _ := reserve(t, l, address, account)
+	// That of another replica, so that nobody waits for it.
+	held, _ := reserve(t, ratelimit.NewLimiter(store, c.Now), address, account)
+	l := ratelimit.NewLimiter(store, c.Now)
 	for range 2 {
-		if _, ok := reserve(t, l, address, account); ok {
+		if ok := attempt(t, l, address, account); ok {
 			t.Fatal("the account's limit let a second attempt pass")
 		}
 	}
-	if _, ok := reserve(t, l, address); ok {
+	if ok := attempt(t, l, address); ok {
 		t.Error("attempts refused by the account's limit did not count against the address")
 	}
 	held.GiveBack(t.Context())
-	if _, ok := reserve(t, l, account); !ok {
+	if ok := attempt(t, l, account); !ok {
 		t.Error("refused attempts counted in the bucket that refused them")
 	}
 }
@@ -273,7 +287,7 @@ func TestParallelAttemptsDoNotPassTheLimitTogether(t *testing.T) {
 	passed := 0
 	for range 200 {
 		wg.Go(func() {
-			if _, ok := reserve(t, l, k); ok {
+			if ok := attempt(t, l, k); ok {
 				mu.Lock()
 				passed++
 				mu.Unlock()
@@ -284,7 +298,7 @@ func TestParallelAttemptsDoNotPassTheLimitTogether(t *testing.T) {
 	if passed > 10 || passed == 0 {
 		t.Errorf("%d of 200 passed, limit is 10", passed)
 	}
-	if _, ok := reserve(t, l, k); ok && passed == 10 {
+	if ok := attempt(t, l, k); ok && passed == 10 {
 		t.Error("an eleventh passed afterwards")
 	}
 }
@@ -302,7 +316,7 @@ func TestLimitsSurviveARestartAndAreShared(t *testing.T) {
 	}
 	fail(t, ratelimit.NewLimiter(s.Limits, c.Now), once, 1)
 	fail(t, ratelimit.NewLimiter(s.Limits, c.Now), k, 1)
-	if _, ok := reserve(t, ratelimit.NewLimiter(s.Limits, c.Now), once); ok {
+	if ok := attempt(t, ratelimit.NewLimiter(s.Limits, c.Now), once); ok {
 		t.Error("another limiter on the same store counts apart")
 	}
 	exhausted(t, ratelimit.NewLimiter(s.Limits, c.Now), k, time.Hour)
@@ -310,7 +324,7 @@ func TestLimitsSurviveARestartAndAreShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := ratelimit.NewLimiter(openStore(t, path, c), c.Now)
-	if _, ok := reserve(t, l, once); ok {
+	if ok := attempt(t, l, once); ok {
 		t.Error("the restart forgot the failures")
 	}
 	exhausted(t, l, k, time.Hour)
@@ -346,7 +360,7 @@ func TestAStoreThatFailsLetsNothingPassAndBlamesNobody(t *testing.T) {
 	if _, err := l.Reserve(t.Context(), address, account); !errors.Is(err, errBroken) {
 		t.Fatalf("got %v, want the store's error", err)
 	}
-	if _, ok := reserve(t, l, address); !ok {
+	if ok := attempt(t, l, address); !ok {
 		t.Error("the store's failure was counted against the address")
 	}
 }
@@ -372,8 +386,64 @@ func TestARuleThatDoesNotApplyLimitsNothing(t *testing.T) {
 	l, _ := newLimiter(t)
 	off := ratelimit.Rule{Name: "off", Bounds: ratelimit.Bounds{Window: time.Minute}, Key: ratelimit.AccountBucket}
 	for range 3 {
-		if _, ok := reserve(t, l, off.For("a"), ratelimit.PasswordByAddress().For("not an address"), ratelimit.Key{}); !ok {
+		if ok := attempt(t, l, off.For("a"), ratelimit.PasswordByAddress().For("not an address"), ratelimit.Key{}); !ok {
 			t.Fatal("refused")
 		}
+	}
+}
+
+func TestManyWhoAreRightComeAtOnce(t *testing.T) {
+	l, _ := newLimiter(t)
+	keys := []ratelimit.Key{rule("address", 20).For("ip"), rule("account", 3).For("alice")}
+	if !attempt(t, l, keys...) {
+		t.Fatal("refused")
+	}
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			if r, ok := reserve(t, l, keys...); ok {
+				r.Succeed(context.Background())
+			} else {
+				t.Error("a success was refused for others under way")
+			}
+		})
+	}
+	wg.Wait()
+	if l.Waiting() != 0 {
+		t.Errorf("%d buckets are kept of those who have left", l.Waiting())
+	}
+}
+
+// Who waits for attempts that fail is turned away once they have, and not before; a caller who hangs up does not wait on.
+func TestWhoWaitsForFailuresIsTurnedAway(t *testing.T) {
+	l, _ := newLimiter(t)
+	k := rule("r", 1).For("a")
+	first, _ := reserve(t, l, k)
+	gone, cancel := context.WithCancel(t.Context())
+	refused := make(chan error, 2)
+	go func() {
+		_, err := l.Reserve(gone, k)
+		refused <- err
+	}()
+	for l.Queued("r:a") < 1 {
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-refused; !fault.Is(err, fault.Limited) {
+		t.Errorf("a caller who hung up: %v", err)
+	}
+	go func() {
+		_, err := l.Reserve(t.Context(), k)
+		refused <- err
+	}()
+	for l.Queued("r:a") < 1 {
+		runtime.Gosched()
+	}
+	first.Keep()
+	if err := <-refused; !fault.Is(err, fault.Limited) {
+		t.Errorf("after the one before failed: %v", err)
+	}
+	if l.Waiting() != 0 {
+		t.Errorf("%d buckets are kept of those who have left", l.Waiting())
 	}
 }
