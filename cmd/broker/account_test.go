@@ -242,3 +242,41 @@ func TestWhatIsWrongWithARequestForAKeyIsNoBadKey(t *testing.T) {
 		w.byToken(w.person("root", "admin")).ask(http.MethodGet, "/api-keys?owner_id=nobody", nil).is(t, http.StatusNotFound, "user_unknown")
 	})
 }
+
+func TestWhatAnAdminEndsEndsAPIKeysForGood(t *testing.T) {
+	onBothStores(t, func(t *testing.T, w *world) {
+		admin := w.byToken(w.person("root", "admin"))
+		for act, asked := range map[string]struct {
+			method, path string
+			body         any
+		}{
+			"sign out everywhere": {http.MethodPost, "sign-out", nil},
+			"disable":             {http.MethodPost, "disable", nil},
+			"a new password":      {http.MethodPut, "password", map[string]any{"password": "another battery horse staple"}},
+		} {
+			alice := w.person("alice")
+			id, key := w.byToken(alice).key("job")
+			w.get("/data", "X-API-Key", key).is(t, http.StatusOK, "")
+			if r := admin.ask(asked.method, "/admin/api/users/"+alice.ID+"/"+asked.path, asked.body); r.StatusCode >= 300 {
+				t.Fatalf("%s: %d %s", act, r.StatusCode, r.raw)
+			}
+			w.get("/data", "X-API-Key", key).is(t, http.StatusForbidden, "key_invalid")
+			if act == "disable" {
+				admin.ask(http.MethodPost, "/admin/api/users/"+alice.ID+"/enable", nil).is(t, http.StatusOK, "")
+				w.get("/data", "X-API-Key", key).is(t, http.StatusForbidden, "key_invalid")
+			}
+			r := admin.ask(http.MethodGet, "/api-keys?owner_id="+alice.ID, nil)
+			if all := list(r.json["keys"]); len(all) != 1 || all[0].(map[string]any)["id"] != id || all[0].(map[string]any)["state"] != "revoked" {
+				t.Errorf("%s: the list says %s", act, r.raw)
+			}
+		}
+	})
+}
+
+func TestTheCommandLineTellsWhatDisablingEnds(t *testing.T) {
+	for _, verb := range []string{"disable", "enable"} {
+		if code, out, _ := broker(t, t.TempDir(), nil, "user", verb, "--help"); code != 0 || !strings.Contains(out, "API keys") {
+			t.Errorf("broker user %s --help ends with %d and says %s", verb, code, out)
+		}
+	}
+}

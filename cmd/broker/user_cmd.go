@@ -29,8 +29,10 @@ func newUserCommand() *cobra.Command {
 		newUserCreate(t), newUserList(t),
 		newUserGrant(t, role),
 		newUserChange(t, "revoke", "Take a role from a user", role),
-		newUserChange(t, "disable", "Close every door to a user, and sign them out everywhere", ""),
-		newUserChange(t, "enable", "Let a disabled user in again", ""),
+		explained(newUserChange(t, "disable", "Close every door to a user, and sign them out everywhere", ""),
+			"Close every door to a user, and end for good whatever they hold: sessions, tokens and API keys."),
+		explained(newUserChange(t, "enable", "Let a disabled user in again", ""),
+			"Let a disabled user in again. What disabling ended stays ended: they sign in anew, and make new API keys for what ran on the old ones."),
 		newUserSetPassword(t),
 		newUserChange(t, "unlock", "Ask for a user's password again, after too many wrong ones", ""))
 	t.flags(cmd.PersistentFlags())
@@ -141,6 +143,12 @@ func newUserList(t *target) *cobra.Command {
 			return f.print(cmd.OutOrStdout(), all, []string{"ID", "USERNAME", "EMAIL", "NAME", "STATUS", "ROLES", "WAYS IN"}, rows)
 		})
 	}
+	return cmd
+}
+
+// explained gives a verb more words than fit into one line of a list.
+func explained(cmd *cobra.Command, long string) *cobra.Command {
+	cmd.Long = long
 	return cmd
 }
 
