@@ -81,7 +81,10 @@ func (e *endpoints) start(c *gin.Context) error {
 }
 
 func upstreamFlow(f flow, state string) providers.Flow {
-	out := providers.Flow{State: state, Nonce: f.Nonce, Verifier: f.Verifier, LoginHint: f.Trip.Hints.Login, UILocales: f.Trip.Hints.UILocales, Display: f.Trip.Hints.Display}
+	out := providers.Flow{
+		State: state, Nonce: f.Nonce, Verifier: f.Verifier, LoginHint: f.Trip.Hints.Login, UILocales: f.Trip.Hints.UILocales, Display: f.Trip.Hints.Display,
+		ACRValues: strings.Fields(f.Trip.Hints.ACRValues),
+	}
 	switch {
 	case f.Trip.Needs.Login || f.Trip.Pending != nil:
 		out.Prompt = "login"

@@ -129,8 +129,8 @@ func flowsOfAuthorize() []flow {
 		}},
 		{Rule: "max_age reaches an OpenID upstream", Run: func(t *testing.T, w *world) {
 			b := w.browser()
-			to := b.away(b.open(w.app("spa", "").authorizeURL("max_age", "77", "login_hint", "gil@example.com", "ui_locales", "de en", "display", "popup")), "provider-rogue")
-			want := map[string]string{"max_age": "77", "login_hint": "gil@example.com", "ui_locales": "de en", "display": "popup"}
+			to := b.away(b.open(w.app("spa", "").authorizeURL("max_age", "77", "login_hint", "gil@example.com", "ui_locales", "de en", "display", "popup", "acr_values", "gold silver")), "provider-rogue")
+			want := map[string]string{"max_age": "77", "login_hint": "gil@example.com", "ui_locales": "de en", "display": "popup", "acr_values": "gold silver"}
 			for name, value := range want {
 				if got := to.Query().Get(name); got != value {
 					t.Errorf("%s reached the upstream as %q, want %q", name, got, value)
