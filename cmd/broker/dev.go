@@ -497,7 +497,7 @@ func (r *devRun) pages() []string {
 	for _, p := range []struct {
 		on   bool
 		path string
-	}{{r.cfg.Tools.Guide, "/guide"}, {r.cfg.Tools.Docs, "/docs"}, {r.cfg.Tools.JWT, "/tools/jwt"}} {
+	}{{r.cfg.Tools.Guide, "/guide"}, {r.cfg.Tools.Docs, "/docs"}, {r.cfg.Tools.JWT, "/tools/jwt"}, {r.cfg.Tools.Policy, "/tools/policy"}} {
 		if p.on {
 			out = append(out, p.path)
 		}
