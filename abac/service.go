@@ -46,12 +46,15 @@ type Service struct {
 	cached map[string]*snapshot
 	heard  map[string]version
 	absent absent
+	// removed are the versions at which sets were found removed: what is heard of up to there is known.
+	removed map[string]int64
 }
 
 // snapshot is a set in use.
 type snapshot struct {
 	set    Set
 	engine *Engine
+	v      int64     // of what is stored, also where that is a removed set and the default is in use
 	asked  time.Time // when the store was last asked for a newer one
 	failed bool      // it did not answer then
 }
@@ -67,7 +70,7 @@ func NewService(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{o: o, fixed: map[string]*snapshot{}, cached: map[string]*snapshot{}, heard: map[string]version{}, absent: absent{}}
+	s := &Service{o: o, fixed: map[string]*snapshot{}, cached: map[string]*snapshot{}, heard: map[string]version{}, absent: absent{}, removed: map[string]int64{}}
 	for _, app := range slices.Sorted(maps.Keys(o.Fixed)) {
 		e, err := Compile(o.Fixed[app])
 		if err != nil {
@@ -89,7 +92,7 @@ func (s *Service) Check(ctx context.Context) error {
 		switch set, err := s.o.Store.LoadPolicies(ctx, app); {
 		case err != nil:
 			return err
-		case set.V > 0:
+		case set.V > 0 && !set.Removed:
 			return fault.New(fault.Conflict, "policies_twice", "The policies of %s are in the configuration and in the store: drop one of them.", app)
 		}
 	}
@@ -135,11 +138,11 @@ func (s *Service) current(ctx context.Context, app string) (*snapshot, error) {
 	snap, have := s.cached[app]
 	news := s.heard[app]
 	old := have && snap.failed && now.Sub(news.since) >= tolerated
-	if have && (snap.engine.V >= news.v || now.Sub(snap.asked).Abs() < retryAfter && !old) {
+	if have && (snap.v >= news.v || now.Sub(snap.asked).Abs() < retryAfter && !old) {
 		s.mu.Unlock()
 		return snap, nil
 	}
-	if !have && news.v == 0 && s.absent.has(app, now) {
+	if !have && news.v <= s.removed[app] && s.absent.has(app, now) {
 		s.mu.Unlock()
 		return nil, unknown(app)
 	}
@@ -153,13 +156,24 @@ func (s *Service) current(ctx context.Context, app string) (*snapshot, error) {
 	if err == nil {
 		return s.adopt(fresh), nil
 	}
-	if have && !fault.Is(err, fault.NotFound) {
+	if have && fault.Is(err, fault.NotFound) {
+		s.forget(snap)
+	} else if have {
 		s.fail(snap)
 		if now.Sub(news.since) < tolerated {
 			return snap, nil
 		}
 	}
 	return nil, err
+}
+
+// forget takes a snapshot of a set that was removed out of use.
+func (s *Service) forget(old *snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.cached[old.set.App]; now != nil && now.engine == old.engine {
+		delete(s.cached, old.set.App)
+	}
 }
 
 // fail notes that a newer snapshot could not be read.
@@ -182,11 +196,15 @@ func (s *Service) read(ctx context.Context, app string) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if set.V == 0 {
+	v := set.V
+	if v == 0 || set.Removed {
 		ok := false
 		if set, ok = s.o.Defaults[app]; !ok {
 			s.mu.Lock()
 			s.absent.note(app, s.o.Now())
+			if v > 0 {
+				s.removed[app] = v
+			}
 			s.mu.Unlock()
 			return nil, unknown(app)
 		}
@@ -196,7 +214,7 @@ func (s *Service) read(ctx context.Context, app string) (*snapshot, error) {
 		s.o.Log.ErrorContext(ctx, "stored policies cannot be used", "application", app, "version", set.V, "err", err)
 		return nil, fault.Wrap(err, fault.Unavailable, "policies_unusable", "The policies of %s cannot be used; an operator finds the reason in the log.", app)
 	}
-	return &snapshot{set: set, engine: e, asked: s.o.Now()}, nil
+	return &snapshot{set: set, engine: e, v: v, asked: s.o.Now()}, nil
 }
 
 func unknown(app string) error {
@@ -207,7 +225,7 @@ func unknown(app string) error {
 func (s *Service) adopt(fresh *snapshot) *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old, ok := s.cached[fresh.set.App]; ok && old.engine.V > fresh.engine.V {
+	if old, ok := s.cached[fresh.set.App]; ok && old.v > fresh.v {
 		return old
 	}
 	s.cached[fresh.set.App] = fresh
@@ -233,10 +251,13 @@ func (s *Service) Save(ctx context.Context, set Set, actor string) (Set, error) 
 		if err != nil {
 			return Set{}, err
 		}
-		if set.V != AnyVersion && set.V != before.V {
+		if before.Removed && set.V == 0 { // there is none: the version only goes on counting
+			before = Set{App: set.App, V: before.V}
+		} else if set.V != AnyVersion && set.V != before.V {
 			return Set{}, changed(set, before)
 		}
 		next := set
+		next.Removed = false
 		next.V, next.ChangedAt, next.ChangedBy = before.V, s.o.Now().UTC().Truncate(time.Millisecond), actor
 		next.Policies = stamped(set.Policies, before.Policies, before.V+1)
 		if err := s.o.Announce(ctx, set.App, before.V+1); err != nil {
@@ -251,13 +272,70 @@ func (s *Service) Save(ctx context.Context, set Set, actor string) (Set, error) 
 		}
 		next.V++
 		e.V = next.V
-		s.adopt(&snapshot{set: next, engine: e, asked: s.o.Now()})
+		s.adopt(&snapshot{set: next, engine: e, v: next.V, asked: s.o.Now()})
 		if s.o.Audit != nil {
 			s.o.Audit.Record(ctx, audit.Event{Action: "policies.save", Actor: actor, Target: set.App, Outcome: "done", Detail: changes(before, next)})
 		}
 		return next, nil
 	}
 	return Set{}, stream.Contended()
+}
+
+// Remove takes the stored set of an application away if its version is v (AnyVersion: whichever): a default takes its place, where there
+// is one. fault.NotFound "application_unknown" if nothing is stored, fault.Conflict "policies_fixed" for an application of the
+// configuration, "policies_changed" if it is another version; fault.Unavailable "store_contended" if somebody else always was faster.
+func (s *Service) Remove(ctx context.Context, app string, v int64, actor string) error {
+	if _, fixed := s.fixed[app]; fixed {
+		return fault.New(fault.Conflict, "policies_fixed", "The policies of %s come from the configuration and cannot be changed here.", app)
+	}
+	if ValidApp(app) != nil {
+		return unknown(app)
+	}
+	for range stream.Attempts {
+		before, err := s.o.Store.LoadPolicies(ctx, app)
+		if err != nil {
+			return err
+		}
+		_, comes := s.o.Defaults[app]
+		switch {
+		case (before.V == 0 || before.Removed) && comes:
+			return fault.New(fault.NotFound, "application_unknown", "The policies of %s are those that the broker comes with: none are stored.", app)
+		case before.V == 0 || before.Removed:
+			return unknown(app)
+		case v != AnyVersion && v != before.V:
+			return changed(Set{App: app, V: v}, before)
+		}
+		left := Set{App: app, V: before.V, Removed: true, ChangedAt: s.o.Now().UTC().Truncate(time.Millisecond), ChangedBy: actor}
+		if err := s.o.Announce(ctx, app, left.V+1); err != nil {
+			return err
+		}
+		err = s.o.Store.SwapPolicies(ctx, left)
+		if fault.Is(err, fault.Conflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		left.V++
+		s.drop(app, left.V)
+		if s.o.Audit != nil {
+			s.o.Audit.Record(ctx, audit.Event{Action: "policies.remove", Actor: actor, Target: app, Outcome: "done", Detail: changes(before, left)})
+		}
+		return nil
+	}
+	return stream.Contended()
+}
+
+// drop forgets what is older than version v of a set, which was removed.
+func (s *Service) drop(app string, v int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.cached[app]; now != nil && now.v < v {
+		delete(s.cached, app)
+	}
+	if v > s.heard[app].v {
+		s.heard[app] = version{v, s.o.Now()}
+	}
 }
 
 func changed(want, have Set) error {

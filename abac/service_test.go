@@ -156,6 +156,81 @@ func TestASetOfTheConfigurationIsFixed(t *testing.T) {
 	}
 }
 
+// A set that is removed is gone here at once and where it is heard of, the default is back, and the version goes on counting.
+func TestASetIsRemoved(t *testing.T) {
+	m, c := &memory{sets: map[string]abac.Set{}}, &clock{time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	here, there := service(t, m, c, nil), service(t, m, c, nil)
+	ctx := t.Context()
+	code := func(s *abac.Service, app string) string {
+		_, err := s.Engine(ctx, app)
+		return codeOf(err)
+	}
+	set := abac.Defaults()[abac.Broker]
+	for _, app := range []string{"shop", abac.Broker} {
+		set.App = app
+		if err := here.Remove(ctx, app, abac.AnyVersion, "me"); codeOf(err) != "application_unknown" {
+			t.Errorf("%s, of which nothing is stored: %v", app, err)
+		}
+		if _, err := here.Save(ctx, set, "me"); err != nil {
+			t.Fatal(err)
+		}
+		there.Heard(app, 1)
+		if code(here, app) != "" || code(there, app) != "" {
+			t.Fatalf("%s is not in use", app)
+		}
+		if err := here.Remove(ctx, app, 7, "me"); codeOf(err) != "policies_changed" {
+			t.Errorf("%s at another version: %v", app, err)
+		}
+		if err := here.Remove(ctx, app, 1, "me"); err != nil {
+			t.Fatal(err)
+		}
+		there.Heard(app, 2)
+		c.now = c.now.Add(300 * time.Millisecond)
+	}
+	loads := 0
+	for range 3 { // also right after it was looked for
+		for _, s := range []*abac.Service{here, there} {
+			if got := code(s, "shop"); got != "application_unknown" {
+				t.Errorf("what was removed: %q", got)
+			}
+			if version(t, s) != 0 {
+				t.Error("the default is not back")
+			}
+		}
+		if loads > 0 && m.loads != loads {
+			t.Error("the store is asked each time for what is known to be removed")
+		}
+		loads = m.loads
+	}
+	if err := here.Remove(ctx, "shop", abac.AnyVersion, "me"); codeOf(err) != "application_unknown" {
+		t.Errorf("removed twice: %v", err)
+	}
+	set.App = "shop"
+	saved, err := there.Save(ctx, set, "me")
+	if err != nil || saved.V != 3 || saved.Removed {
+		t.Fatalf("stored anew: %+v, %v", saved, err)
+	}
+	here.Heard("shop", 3)
+	if code(here, "shop") != "" || code(there, "shop") != "" {
+		t.Error("what is stored anew is not in use")
+	}
+	m.sets["fixed"] = abac.Set{App: "fixed", V: 2, Removed: true}
+	s := service(t, m, c, map[string]abac.Set{"fixed": set})
+	if err := s.Check(ctx); err != nil {
+		t.Errorf("what was removed from the store is in the configuration: %v", err)
+	}
+	if err := s.Remove(ctx, "fixed", abac.AnyVersion, "me"); codeOf(err) != "policies_fixed" {
+		t.Errorf("a set of the configuration: %v", err)
+	}
+}
+
+func codeOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fault.CodeOf(err)
+}
+
 // A save announces before it writes, and nothing is written that was not announced or does not compile.
 func TestASaveAnnouncesFirst(t *testing.T) {
 	m := &memory{sets: map[string]abac.Set{}}

@@ -30,6 +30,8 @@ type Set struct {
 	Entities  string    `json:"entities,omitempty" bson:"entities,omitempty"`
 	ChangedAt time.Time `json:"changed_at,omitzero" bson:"changed_at,omitempty"`
 	ChangedBy string    `json:"changed_by,omitempty" bson:"changed_by,omitempty"`
+	// Removed marks what is left of a set that was removed: the version, so that it goes on counting, and who did it.
+	Removed bool `json:"removed,omitempty" bson:"removed,omitempty"`
 }
 
 // Store keeps one document per application.
@@ -38,7 +40,7 @@ type Store interface {
 	LoadPolicies(ctx context.Context, app string) (Set, error)
 	// SwapPolicies stores s if the stored V is s.V (0: none stored); it becomes s.V+1. fault.Conflict "policies_changed".
 	SwapPolicies(ctx context.Context, s Set) error
-	// PolicyApps returns the names of the applications after a name, in order.
+	// PolicyApps returns the names of the applications after a name, in order, without those whose set is removed.
 	PolicyApps(ctx context.Context, after string, limit int) ([]string, error)
 }
 

@@ -96,6 +96,7 @@ func Routes(d Deps) []web.Route {
 		read("/policies", e.listPolicies),
 		read("/policies/:app", e.getPolicies),
 		policies,
+		write(http.MethodDelete, "/policies/:app", e.deletePolicies),
 		read("/audit", e.listAudit, "limit", "cursor"),
 		{
 			Method: http.MethodDelete, Path: "/users/:id", Lane: web.Browser, Data: true, CORS: web.ClientCORS,

@@ -45,6 +45,17 @@ func answerPolicies(c *gin.Context, set abac.Set, fixed bool) error {
 	})
 }
 
+// wanted is the version that an editor names, in the words of package abac.
+func wanted(v int64) int64 {
+	switch v {
+	case 0:
+		return abac.AnyVersion
+	case changes.Unstored:
+		return 0
+	}
+	return v
+}
+
 // putPolicies replaces the whole set of an application, so that no decision mixes old and new. What the defaults say has the version 0,
 // and so has an application that is new. What was read can be sent back.
 func (e *endpoints) putPolicies(c *gin.Context) error {
@@ -74,13 +85,7 @@ func (e *endpoints) putPolicies(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	switch v {
-	case 0:
-		v = abac.AnyVersion
-	case changes.Unstored:
-		v = 0
-	}
-	set := abac.Set{App: app, V: v, Schema: *in.Schema, Entities: in.Entities}
+	set := abac.Set{App: app, V: wanted(v), Schema: *in.Schema, Entities: in.Entities}
 	for i, p := range in.Policies {
 		if err := needs(need{fmt.Sprintf("policies[%d].text", i), p.Text != nil}); err != nil {
 			return err
@@ -96,4 +101,18 @@ func (e *endpoints) putPolicies(c *gin.Context) error {
 		return err
 	}
 	return answerPolicies(c, set, false)
+}
+
+// deletePolicies takes the stored set of an application away; what the broker comes with takes the place of its own.
+func (e *endpoints) deletePolicies(c *gin.Context) error {
+	v, err := version(c, nil)
+	if err != nil {
+		return err
+	}
+	app := c.Param("app")
+	if err := e.done(c, "policies.delete", app, e.Policies.Remove(c.Request.Context(), app, wanted(v), web.CallerOf(c).User.ID)); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
 }

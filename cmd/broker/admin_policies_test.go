@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/broker/config"
 )
 
 // An admin reads and replaces the policies as a whole; what is saved decides at once, and what is not good changes nothing.
@@ -50,4 +52,59 @@ func TestPoliciesAreEditedByAdmins(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A set is taken away by an admin, on every replica; the broker's own goes back to the one it comes with.
+func TestPoliciesAreDeleted(t *testing.T) {
+	onBothStores(t, func(t *testing.T, w *world) {
+		second := w.replica()
+		admin, editor := w.writer("ada", "admin"), w.writer("eve", "editor")
+		there := writer{second, admin.who, admin.token}
+		was := admin.ask("GET", "/admin/api/policies/broker", nil)
+		set := map[string]any{"schema": was.str("schema"), "policies": []any{map[string]any{"id": "all", "text": "permit (principal, action, resource);"}}}
+		for _, app := range []string{"shop", "broker"} {
+			path := "/admin/api/policies/" + app
+			admin.ask("DELETE", path, nil).is(t, 404, "application_unknown")
+			admin.ask("PUT", path, set).is(t, 200, "")
+			within(t, "the other replica has "+app, func() bool { return there.ask("GET", path, nil).json["v"] == 1.0 })
+
+			editor.ask("DELETE", path, nil).is(t, 403, "role_missing")
+			admin.askWith("DELETE", path, nil, map[string]string{"If-Match": `"2"`}).is(t, 409, "policies_changed")
+			admin.askWith("DELETE", path, nil, map[string]string{"If-Match": `"0"`}).is(t, 409, "policies_changed")
+			admin.askWith("DELETE", path, nil, map[string]string{"If-Match": "x"}).is(t, 400, "version_invalid")
+			if r := admin.askWith("DELETE", path, nil, map[string]string{"If-Match": `"1"`}); r.StatusCode != 204 {
+				t.Fatalf("delete %s: %d %s", app, r.StatusCode, r.raw)
+			}
+			admin.ask("DELETE", path, nil).is(t, 404, "application_unknown")
+		}
+		for _, one := range []writer{admin, there} {
+			within(t, "the application is gone and the broker has its own policies", func() bool {
+				gone, own := one.ask("GET", "/admin/api/policies/shop", nil), one.ask("GET", "/admin/api/policies/broker", nil)
+				return gone.StatusCode == 404 && own.StatusCode == 200 && own.json["v"] == 0.0 && own.str("schema") == was.str("schema")
+			})
+			if r := one.ask("GET", "/admin/api/policies", nil); strings.Contains(r.raw, "shop") || !strings.Contains(r.raw, `"app":"broker"`) {
+				t.Errorf("the list of applications: %s", r.raw)
+			}
+		}
+		set["v"] = 0
+		if r := there.ask("PUT", "/admin/api/policies/shop", set); r.StatusCode != 200 || r.json["v"] != 3.0 {
+			t.Errorf("stored anew: %d %s", r.StatusCode, r.raw)
+		}
+		within(t, "the deletion is in the audit log", func() bool {
+			r := admin.ask("GET", "/admin/api/audit?limit=200", nil)
+			return strings.Contains(r.raw, "policies.remove") && strings.Contains(r.raw, "admin.policies.delete")
+		})
+	})
+}
+
+// Policies of the configuration are not deleted at run time, neither by the admin API nor by command line.
+func TestPoliciesOfTheConfigurationStay(t *testing.T) {
+	dir := folders(t, map[string]string{"shop/schema.cedarschema": shopSchema})
+	w := newWorld(t, "sqlite", func(c *config.Config) { c.Policies.Dir = dir })
+	admin := w.writer("ada", "admin")
+	admin.ask("DELETE", "/admin/api/policies/shop", nil).is(t, 409, "policies_fixed")
+	if _, err := removePolicies(t.Context(), w.program, byID{"shop"}); codeOf(err) != "policies_fixed" {
+		t.Errorf("by command line: %v", err)
+	}
+	admin.ask("GET", "/admin/api/policies/shop", nil).is(t, 200, "")
 }

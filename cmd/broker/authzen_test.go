@@ -656,6 +656,19 @@ func TestPoliciesByCommandLine(t *testing.T) {
 			if diff := cmp.Diff([]string{"broker built in", "certification store", "other store", "search store", "todo store"}, names); diff != "" {
 				t.Error(diff)
 			}
+			if out, err := s.command(t, "policy", "delete", "other", "--config", s.file).CombinedOutput(); err != nil || string(out) != "the policies of other are gone\n" {
+				t.Errorf("delete: %v %s", err, out)
+			}
+			if out, err := s.command(t, "policy", "delete", "other", "--config", s.file).CombinedOutput(); err == nil || !strings.Contains(string(out), `There is no application "other"`) {
+				t.Errorf("deleted twice: %v %s", err, out)
+			}
+			if out, err := s.command(t, "policy", "delete", "broker", "--config", s.file).CombinedOutput(); err == nil || !strings.Contains(string(out), "those that the broker comes with") {
+				t.Errorf("the policies that the broker comes with: %v %s", err, out)
+			}
+			s.cli(t, "", &done, "policy", "list")
+			if len(done) != 4 {
+				t.Errorf("after the deletion: %+v", done)
+			}
 			broken := t.TempDir()
 			for name, text := range map[string]string{abac.SchemaFile: "entity user;", "p.cedar": "permit (principal is robot, action, resource);"} {
 				if err := os.WriteFile(filepath.Join(broken, name), []byte(text), 0o600); err != nil {

@@ -18,8 +18,8 @@ import (
 
 func newPolicyCommand() *cobra.Command {
 	t := &target{}
-	cmd := group("policy", "Policies: check, test and apply those of an application, list them",
-		newPolicyApply(t), newPolicyCheck(), newPolicyTest(t), newPolicyList(t))
+	cmd := group("policy", "Policies: check, test and apply those of an application, list and delete them",
+		newPolicyApply(t), newPolicyCheck(), newPolicyTest(t), newPolicyList(t), newPolicyDelete(t))
 	t.flags(cmd.PersistentFlags())
 	return cmd
 }
@@ -68,10 +68,10 @@ func applyPolicies(ctx context.Context, p *program, in abac.Set) (policySummary,
 		}
 	}
 	same := have.Schema == in.Schema && have.Entities == in.Entities && slices.EqualFunc(have.Policies, in.Policies, func(a, b abac.Policy) bool { return a.ID == b.ID && a.Text == b.Text })
-	if have.V > 0 && same {
+	if have.V > 0 && !have.Removed && same {
 		return summary(have, fixed), nil
 	}
-	in.V = have.V
+	in.V, in.Removed = have.V, false
 	saved, err := p.policies.Save(ctx, in, commandLine)
 	out := summary(saved, false)
 	out.Changed = true
@@ -232,6 +232,29 @@ func newPolicyList(t *target) *cobra.Command {
 				rows[i] = one.row()
 			}
 			return f.print(cmd.OutOrStdout(), all, policyHead, rows)
+		})
+	}
+	return cmd
+}
+
+func removePolicies(ctx context.Context, p *program, in byID) (byID, error) {
+	return in, p.policies.Remove(ctx, in.ID, abac.AnyVersion, commandLine)
+}
+
+func newPolicyDelete(t *target) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "delete APP", Short: "Take away what is stored of an application", Args: arguments("APP"),
+		Long: "Take the stored policies, the schema and the entities of an application away, on every replica. broker goes back to the policies that it\n" +
+			"comes with; any other application is gone, and who asks for its decisions is told so. What comes from policies.dir stays.",
+		Example: "  broker policy delete shop",
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return t.with(cmd, func(ctx context.Context, c control) error {
+			if _, err := ask[byID](ctx, c, "policy.delete", byID{args[0]}); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "the policies of %s are gone\n", args[0])
+			return nil
 		})
 	}
 	return cmd

@@ -66,6 +66,7 @@ var verbs = map[string]act{
 	"policy.apply":    actOf(applyPolicies),
 	"policy.list":     actOf(listPolicies),
 	"policy.test":     actOf(testPolicies),
+	"policy.delete":   actOf(removePolicies),
 	"token.make":      actOf(makeToken),
 }
 

@@ -45,7 +45,7 @@ func (s *policyStore) SwapPolicies(ctx context.Context, set abac.Set) error {
 func (s *policyStore) PolicyApps(ctx context.Context, after string, limit int) ([]string, error) {
 	rows, err := page[struct {
 		App string `bson:"_id"`
-	}](ctx, s.db, policiesC, bson.M{"_id": bson.M{"$gt": after}}, bson.D{by("_id", 1)}, limit)
+	}](ctx, s.db, policiesC, bson.M{"_id": bson.M{"$gt": after}, "removed": bson.M{"$ne": true}}, bson.D{by("_id", 1)}, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -53,9 +53,13 @@ func swapPolicies(t *tx, set abac.Set, doc string) (int64, error) {
 	return t.exec(`UPDATE policies SET v = v + 1, doc = ? WHERE app = ? AND v = ?`, doc, set.App, set.V)
 }
 
+// maxRemoved is more than what is left of a removed set has: a longer document is not read to learn that it is none.
+const maxRemoved = 4 << 10
+
 func (s *policyStore) PolicyApps(ctx context.Context, after string, limit int) ([]string, error) {
 	return list(ctx, s.read, func(row scanner) (app string, err error) {
 		err = row.Scan(&app)
 		return app, err
-	}, `SELECT app FROM policies WHERE app > ? ORDER BY app LIMIT ?`, after, max(limit, 0))
+	}, `SELECT app FROM policies WHERE app > ? AND (octet_length(doc) > ? OR json_extract(doc, '$.removed') IS NOT TRUE) ORDER BY app LIMIT ?`,
+		after, maxRemoved, max(limit, 0))
 }

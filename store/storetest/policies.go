@@ -65,6 +65,14 @@ func testPolicies(t *testing.T, f *Fixture) {
 		slices.Sort(names)
 		got := must(s.PolicyApps(ctx, "z", 2))(t)
 		same(t, names, append(got, must(s.PolicyApps(ctx, got[1], 10))(t)...))
+		done(t, s.SwapPolicies(ctx, abac.Set{App: "z9", V: 1, Removed: true}))
+		same(t, []string{"z-", "z_", "za", "zb"}, must(s.PolicyApps(ctx, "z", 10))(t))
+		stored(t, abac.Set{App: "z9", V: 2, Removed: true})
+		done(t, s.SwapPolicies(ctx, abac.Set{App: "z9", V: 2, Schema: "entity again;"}))
+		same(t, names, must(s.PolicyApps(ctx, "z", 10))(t))
+		large := abac.Set{App: "zz", Entities: strings.Repeat("é", abac.MaxSetText/2)}
+		done(t, s.SwapPolicies(ctx, large))
+		same(t, append(names, "zz"), must(s.PolicyApps(ctx, "z", 10))(t))
 		if n := len(must(s.PolicyApps(ctx, "", 0))(t)); n != 0 {
 			t.Fatalf("a page of no length has %d", n)
 		}
