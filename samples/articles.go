@@ -35,6 +35,8 @@ const (
 
 	maxTitle, maxBody      = 200, 64 << 10
 	articlesPage, pageSize = 100, 20
+
+	cursorPurpose = "articles-cursor"
 )
 
 // ArticleActions are what can be done to an article.
@@ -73,7 +75,7 @@ func (d Deps) articleRoutes() []web.Route {
 	// Who may do it is asked in the handler, of the article that was found: 404 comes before 403.
 	signedIn := d.Guards.Either()
 	return []web.Route{
-		{Method: http.MethodGet, Path: "/articles", Lane: web.Browser, Data: true, Guard: d.Guards.Permit(readArticle.Permission), CORS: web.ClientCORS, Handle: d.listArticles},
+		{Method: http.MethodGet, Path: "/articles", Lane: web.Browser, Data: true, Guard: d.Guards.Permit(readArticle.Permission), CORS: web.ClientCORS, Handle: web.Params(d.listArticles, "after", "limit")},
 		{Method: http.MethodPost, Path: "/articles", Lane: web.Browser, Data: true, Guard: d.Guards.Permit(createArticles), CORS: web.ClientCORS, Handle: d.createArticle, MaxBody: 1 << 20},
 		{Method: http.MethodGet, Path: "/articles/:id", Lane: web.Browser, Data: true, Guard: signedIn, CORS: web.ClientCORS, Handle: d.getArticle},
 		{Method: http.MethodPut, Path: "/articles/:id", Lane: web.Browser, Data: true, Guard: signedIn, CORS: web.ClientCORS, Handle: d.putArticle, MaxBody: 1 << 20},
@@ -91,14 +93,18 @@ func (d Deps) listArticles(c *gin.Context) error {
 		}
 		limit = n
 	}
+	after, err := d.opened(c.Query("after"))
+	if err != nil {
+		return err
+	}
 	ctx, actor := c.Request.Context(), d.Guards.Actor(c)
-	page, err := d.Articles.ListArticles(ctx, c.Query("after"), limit)
+	page, err := d.Articles.ListArticles(ctx, after, limit)
 	if err != nil {
 		return err
 	}
 	next := ""
 	if len(page) == limit {
-		next = page[limit-1].ID
+		next = d.Seal.Seal(cursorPurpose, []byte(page[limit-1].ID))
 	}
 	shown := make([]articles.Article, 0, len(page))
 	for _, a := range page {
@@ -112,6 +118,19 @@ func (d Deps) listArticles(c *gin.Context) error {
 	}
 	c.JSON(http.StatusOK, gin.H{"articles": shown, "next": next})
 	return nil
+}
+
+// opened is the id that a cursor stands for, "" for none. A cursor is sealed: the article before the next page may be one that the caller
+// may not read, nor learn the id of.
+func (d Deps) opened(cursor string) (string, error) {
+	if cursor == "" {
+		return "", nil
+	}
+	id, err := d.Seal.Open(cursorPurpose, cursor)
+	if err != nil {
+		return "", fault.New(fault.Invalid, "cursor_invalid", "The cursor was not given out for this list. Begin again without it.")
+	}
+	return string(id), nil
 }
 
 // found returns the article that the path names, if the caller may do the action to it.

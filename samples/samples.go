@@ -9,6 +9,7 @@ import (
 
 	"example.com/broker/audit"
 	"example.com/broker/internal/fault"
+	"example.com/broker/internal/secret"
 	"example.com/broker/samples/articles"
 	"example.com/broker/web"
 )
@@ -18,6 +19,7 @@ type Deps struct {
 	Guards   web.Guards
 	Articles articles.Store
 	Audit    audit.Recorder
+	Seal     *secret.Sealer // of cursors
 	Now      func() time.Time
 	NewID    func() string // of an article
 }

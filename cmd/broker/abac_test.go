@@ -139,10 +139,10 @@ func TestWhoMayDoWhatWithAnArticle(t *testing.T) {
 		first := author.writes("one", true)
 		author.writes("two", true)
 		page := viewer.ask(http.MethodGet, "/articles?limit=1", nil)
-		if list, _ := page.json["articles"].([]any); len(list) != 1 || "/articles/"+page.str("next") != first {
+		if list, _ := page.json["articles"].([]any); len(list) != 1 || page.str("next") == "" || strings.Contains(page.str("next"), strings.TrimPrefix(first, "/articles/")) {
 			t.Errorf("the first page: %s", page.raw)
 		}
-		page = viewer.ask(http.MethodGet, "/articles?limit=5&after="+page.str("next"), nil)
+		page = viewer.ask(http.MethodGet, "/articles?limit=5&after="+url.QueryEscape(page.str("next")), nil)
 		if list, _ := page.json["articles"].([]any); len(list) != 1 || page.str("next") != "" {
 			t.Errorf("the last page: %s", page.raw)
 		}

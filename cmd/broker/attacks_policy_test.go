@@ -70,7 +70,12 @@ func attacksOnPolicies() []attack {
 			for _, query := range []string{"limit=1000000000", "limit=-1", "limit=0", "limit=x", "limit=1e3"} {
 				reader.ask(http.MethodGet, "/articles?"+query, nil).is(t, http.StatusBadRequest, "limit_invalid")
 			}
-			reader.ask(http.MethodGet, "/articles?after=%24where&sort=%24where", nil).is(t, http.StatusOK, "")
+			for _, query := range []string{"after=%24where", "after=zzz", "after=%00", "after=" + strings.TrimPrefix(w.writer("eve", "editor").writes("t", true), "/articles/")} {
+				reader.ask(http.MethodGet, "/articles?"+query, nil).is(t, http.StatusBadRequest, "")
+			}
+			for _, query := range []string{"sort=%24where", "after=&after=", "limit=1&limit=2", "cursor=", "%zz"} {
+				reader.ask(http.MethodGet, "/articles?"+query, nil).is(t, http.StatusBadRequest, "parameter_unknown")
+			}
 			p := w.applied("certification").pep("certification")
 			for _, token := range []string{"x", "$where", base64.RawURLEncoding.EncodeToString([]byte(`{"a":"","l":1000000000,"s":""}`)), strings.Repeat("A", 100_000)} {
 				if r := p.ask("search/subject", `{"subject":{"type":"user"},`+reads+`,`+first+`,"page":{"token":"`+token+`"}}`); r.StatusCode != http.StatusBadRequest {

@@ -70,7 +70,7 @@ func (p *program) routes(assets http.Handler) ([]web.Route, error) {
 			Issuer: p.issuer, Policies: p.policies, Keys: p.apikeys, Clients: p.clients, Guards: guards, DefaultApp: p.cfg.Policies.Default,
 			Seal: p.seal, Sign: p.tokens.Statement, KeyID: p.tokens.StatementKey, Observe: p.metrics.Decision,
 		}),
-		samples.Routes(samples.Deps{Guards: guards, Articles: p.stores.Articles, Audit: p.audit, Now: p.now, NewID: newID}),
+		samples.Routes(samples.Deps{Guards: guards, Articles: p.stores.Articles, Audit: p.audit, Seal: p.seal, Now: p.now, NewID: newID}),
 		[]web.Route{{Method: http.MethodGet, Path: "/static/*file", Lane: web.Browser, Handle: func(c *gin.Context) error {
 			assets.ServeHTTP(c.Writer, c.Request)
 			return nil
