@@ -3,6 +3,7 @@ package guide_test
 import (
 	"context"
 	"errors"
+	"html"
 	"io"
 	"log/slog"
 	"net/http"
@@ -256,5 +257,43 @@ func TestTheGuideNamesPeopleOfDevInDevAlone(t *testing.T) {
 				t.Errorf("%s: the page says %q", row.rule, not)
 			}
 		}
+	}
+}
+
+// TestTheLinesRunFromTopToBottom: each line uses what a line above it has set, and nothing that one above has revoked.
+func TestTheLinesRunFromTopToBottom(t *testing.T) {
+	t.Parallel()
+	all := surface("POST /token", "GET /me", "POST /refresh", "GET /data", "POST /api-keys", "POST /logout", "GET /reports", "POST /articles", "PUT /articles/:id", "DELETE /users/:id")
+	line := regexp.MustCompile(`data-line[^>]*>([^<]*)<`)
+	sets, uses := regexp.MustCompile(`^([A-Z]+)=`), regexp.MustCompile(`\$([A-Z]+)`)
+	for name, d := range map[string]guide.Deps{
+		"with passwords": {Guide: true, Dev: true, Password: true, QueryKeys: true, Surface: all}, "without": {Guide: true, Dev: true, Surface: all},
+	} {
+		_, page := ask(t, site(t, d), http.MethodGet, "/guide", "")
+		known, revoked := map[string]bool{}, 0
+		for _, found := range line.FindAllStringSubmatch(page, -1) {
+			text := html.UnescapeString(found[1])
+			for _, used := range uses.FindAllStringSubmatch(text, -1) {
+				if !known[used[1]] {
+					t.Errorf("%s: $%s is not set, or over: %s", name, used[1], text)
+				}
+				if strings.Contains(text, "/logout") && strings.Contains(text, "Bearer") {
+					revoked++
+					if used[1] != "SPENT" {
+						t.Errorf("%s: $%s is revoked, which later lines use: %s", name, used[1], text)
+					}
+				}
+			}
+			if set := sets.FindStringSubmatch(text); set != nil {
+				known[set[1]] = true
+			}
+		}
+		if revoked != 1 || !known["TOKEN"] {
+			t.Errorf("%s: %d lines revoke a token, want one; set are %v", name, revoked, known)
+		}
+	}
+	_, page := ask(t, site(t, guide.Deps{Guide: true, Surface: all}), http.MethodGet, "/guide", "")
+	if !strings.Contains(page, "The lines below need a new one") {
+		t.Error("serve: nobody is told that the lines below need a new token")
 	}
 }

@@ -141,11 +141,26 @@ func (b book) revocation() pages.GuideRow {
 			"A signed token is good until it expires, unless somebody keeps a list. A *blocklist* holds the tokens that were taken back, until they would have expired anyway; it is short, and the usual choice. An *allowlist* holds every token that is good; it costs a look-up each time and forgets nothing.",
 			"A token, a session, or everything of a person can be revoked. Every replica knows within two seconds.",
 		},
-		Tries: slices.Concat(
-			b.where("POST", "/logout",
-				pages.Try{Label: "Revoke the token.", Line: "curl -i -X POST " + b.Issuer + "/logout" + withToken, Status: 204, Shows: "Nothing: it is done."},
-				pages.Try{Label: "Use it again.", Line: "curl -i " + b.Issuer + "/me" + withToken, Status: 401, Shows: "The token was revoked. Fetch a new one as above."})),
+		Tries: b.where("POST", "/logout", b.revoking()...),
 	}
+}
+
+// revoking are tries on a token of their own, so that the lines of later sections still have $TOKEN. Where none can be fetched by a line, it
+// is the visitor's, and they are told.
+func (b book) revoking() []pages.Try {
+	header, revoke := ` -H "Authorization: Bearer $SPENT"`, "Revoke it."
+	var tries []pages.Try
+	switch {
+	case !b.Dev:
+		header, revoke = withToken, "Revoke the token. The lines below need a new one in `$TOKEN`."
+	case b.Password:
+		tries = append(tries, pages.Try{Label: "A token to give up.", Line: "SPENT=$(curl -s " + b.grant() + field("access_token")})
+	default:
+		tries = append(tries, pages.Try{Label: "A token to give up.", Line: "SPENT=$(broker token alice)"})
+	}
+	return append(tries,
+		pages.Try{Label: revoke, Line: "curl -i -X POST " + b.Issuer + "/logout" + header, Status: 204, Shows: "Nothing: it is done."},
+		pages.Try{Label: "Use it again.", Line: "curl -i " + b.Issuer + "/me" + header, Status: 401, Shows: "The token was revoked."})
 }
 
 func (b book) decoderRow() pages.GuideRow {
