@@ -30,7 +30,7 @@ func newTokenCommand() *cobra.Command {
 	flags.StringVar(&wish.API, "api", "", "id or audience of the API the token is for (default: the broker itself)")
 	flags.StringVar(&wish.Scope, "scope", "", "scopes, separated by spaces (default: all of the API; for the broker openid profile email roles)")
 	flags.StringVar(&wish.Client, "client", dev.CLIClient, "client the token is issued to; it must list the API")
-	flags.StringVar(&data, "data", "", "data folder of the `broker dev` that is meant (default: the usual one)")
+	flags.StringVar(&data, "data", "", "data folder `DIR` of the broker dev that is meant (default: the usual one)")
 	flags.VarP(&out, "output", "o", "how to print: raw (the token alone) or json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		wish.User = args[0]

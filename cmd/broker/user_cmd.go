@@ -56,7 +56,7 @@ func newUserCreate(t *target) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&d.Username, "username", "", "login name")
 	flags.StringVar(&d.Email, "email", "", "e-mail address, which you vouch for")
-	flags.BoolVar(&unverified, "email-unverified", false, "do not vouch for the address: whoever proves it takes the account")
+	flags.BoolVar(&unverified, "email-unverified", false, "do not vouch for the address: the account loses it, and its password, to whoever proves the mailbox")
 	flags.StringVar(&d.Name, "name", "", "name for people")
 	flags.StringArrayVar(&d.Roles, "role", nil, "role to give, may be repeated (default: registration.default_role)")
 	flags.BoolVar(&d.Claimable, "claimable", false, "no password: the first sign-in with the address takes the account")
