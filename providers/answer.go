@@ -40,9 +40,15 @@ func (e *StatusError) Error() string { return fmt.Sprintf("answered with status 
 // the error: fault.Upstream "upstream_unavailable" if there is no answer of status 200 (a *StatusError is in the chain if there is
 // another), "upstream_invalid" if it is not the JSON that Decode takes.
 func Get(ctx context.Context, client *http.Client, what, address, token string) (any, error) {
+	v, _, err := GetWithHeader(ctx, client, what, address, token)
+	return v, err
+}
+
+// GetWithHeader is Get, and returns the header of the answer of status 200 too.
+func GetWithHeader(ctx context.Context, client *http.Client, what, address, token string) (any, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, Unavailable(err, "The address of %s cannot be asked.", what)
+		return nil, nil, Unavailable(err, "The address of %s cannot be asked.", what)
 	}
 	req.Header.Set("Accept", "application/json")
 	if token != "" {
@@ -50,21 +56,21 @@ func Get(ctx context.Context, client *http.Client, what, address, token string) 
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, Unavailable(err, "The provider did not answer the request for %s.", what)
+		return nil, nil, Unavailable(err, "The provider did not answer the request for %s.", what)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return nil, Unavailable(&StatusError{resp.StatusCode, resp.Header}, "The provider refused the request for %s with status %d.", what, resp.StatusCode)
+		return nil, nil, Unavailable(&StatusError{resp.StatusCode, resp.Header}, "The provider refused the request for %s with status %d.", what, resp.StatusCode)
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, Unavailable(err, "The provider broke off while it sent %s.", what)
+		return nil, nil, Unavailable(err, "The provider broke off while it sent %s.", what)
 	}
 	v, err := Decode(body)
 	if err != nil {
-		return nil, Invalid(err, "The provider sent %s in a form that is not strict JSON.", what)
+		return nil, nil, Invalid(err, "The provider sent %s in a form that is not strict JSON.", what)
 	}
-	return v, nil
+	return v, resp.Header, nil
 }
 
 // GetObject is Get for a document that is a JSON object.

@@ -49,12 +49,16 @@ func (p *provider) groups(ctx context.Context, token *oauth2.Token, claims map[s
 	}
 	ctx, cancel := context.WithTimeout(ctx, groupsBudget)
 	defer cancel()
-	unasked := rbac.Unasked{}
-	orgs, err := p.list(ctx, token.AccessToken, "/user/orgs", func(o map[string]any) string { return lower(o["login"]) })
+	unasked, hidden, numbers := rbac.Unasked{}, hiddenOrgs{}, map[string]string{}
+	orgs, err := p.list(ctx, token.AccessToken, "/user/orgs", hidden, func(o map[string]any) string {
+		login := lower(o["login"])
+		numbers[login], _ = accountNumber(o["id"])
+		return login
+	})
 	if err != nil {
 		unasked[claimOrgs] = reason(err)
 	}
-	teams, err := p.list(ctx, token.AccessToken, "/user/teams", func(t map[string]any) string {
+	teams, err := p.list(ctx, token.AccessToken, "/user/teams", hidden, func(t map[string]any) string {
 		org, _ := t["organization"].(map[string]any)
 		if login, slug := lower(org["login"]), lower(t["slug"]); login != "" && slug != "" {
 			return login + "/" + slug
@@ -69,6 +73,9 @@ func (p *provider) groups(ctx context.Context, token *oauth2.Token, claims map[s
 	asked := 0
 	for _, org := range p.named() {
 		if slices.Contains(orgs, org) {
+			if hidden.has(numbers[org]) { // one list may have what the other leaves out
+				p.leaveOpen(unasked, org, reason(errSAML))
+			}
 			continue
 		}
 		if asked++; asked > maxByName {
@@ -76,6 +83,9 @@ func (p *provider) groups(ctx context.Context, token *oauth2.Token, claims map[s
 			continue
 		}
 		member, err := p.member(ctx, token.AccessToken, org)
+		if err == nil && !member && len(hidden) > 0 && p.mayBe(ctx, token.AccessToken, org, hidden) {
+			err = errSAML
+		}
 		if err != nil {
 			p.leaveOpen(unasked, org, reason(err))
 		} else if member {
@@ -84,6 +94,47 @@ func (p *provider) groups(ctx context.Context, token *oauth2.Token, claims map[s
 	}
 	claims[claimOrgs], claims[claimTeams] = anys(orgs), anys(teams)
 	return unasked
+}
+
+// hiddenOrgs are the numbers of organisations that lists leave out, because they demand a SAML session which the token has not.
+type hiddenOrgs map[string]bool
+
+// note takes what the answer to a list says of it, in GitHub's form: X-GitHub-SSO: partial-results; organizations=21955855,20582480
+// (https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api). A form that is not that one hides every organisation.
+func (h hiddenOrgs) note(header http.Header) {
+	for _, v := range header.Values("X-GitHub-SSO") {
+		kind, rest, _ := strings.Cut(v, ";")
+		if !strings.EqualFold(strings.TrimSpace(kind), "partial-results") {
+			continue
+		}
+		numbers, ok := strings.CutPrefix(strings.TrimSpace(rest), "organizations=")
+		for n := range strings.SplitSeq(numbers, ",") {
+			h[strings.TrimSpace(n)] = true
+		}
+		if !ok {
+			h[anyOrg] = true
+		}
+	}
+}
+
+const anyOrg = "*"
+
+func (h hiddenOrgs) has(number string) bool {
+	return h[number] || h[anyOrg] || number == "" && len(h) > 0
+}
+
+// errSAML stands for a no that may be a "not for you to know": GitHub answers for an organisation that demands a SAML session with 403 or
+// with 404.
+var errSAML = errors.New("github: an organisation demands a SAML session")
+
+// mayBe reports whether an organisation is one of the hidden ones, which GitHub names by number only. One whose number is not told may be.
+func (p *provider) mayBe(ctx context.Context, token, org string, hidden hiddenOrgs) bool {
+	o, err := providers.GetObject(ctx, p.client, "an organisation at GitHub", p.api+"/orgs/"+url.PathEscape(org), token)
+	if err != nil {
+		return true
+	}
+	number, _ := accountNumber(o["id"])
+	return hidden.has(number)
 }
 
 // leaveOpen notes that nobody knows whether the person is in an organisation, and so in its teams.
@@ -127,14 +178,15 @@ func (p *provider) named() []string {
 	return out
 }
 
-// list reads all pages of a list of objects.
-func (p *provider) list(ctx context.Context, token, path string, name func(map[string]any) string) (out []string, err error) {
+// list reads all pages of a list of objects, and notes what they leave out.
+func (p *provider) list(ctx context.Context, token, path string, hidden hiddenOrgs, name func(map[string]any) string) (out []string, err error) {
 	for page := 1; page <= maxPages; page++ {
 		address := fmt.Sprintf("%s%s?per_page=%d&page=%d", p.api, path, pageSize, page)
-		v, err := providers.Get(ctx, p.client, "the groups of the GitHub account", address, token)
+		v, header, err := providers.GetWithHeader(ctx, p.client, "the groups of the GitHub account", address, token)
 		if err != nil {
 			return out, err
 		}
+		hidden.note(header)
 		list, ok := v.([]any)
 		if !ok {
 			return out, providers.Invalid(nil, "GitHub's groups are not a list.")
@@ -168,6 +220,8 @@ func (p *provider) member(ctx context.Context, token, org string) (bool, error) 
 func reason(err error) string {
 	refused, ok := errors.AsType[*providers.StatusError](err)
 	switch {
+	case errors.Is(err, errSAML):
+		return "the organisation demands a SAML session"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "GitHub did not answer in time"
 	case !ok:

@@ -43,7 +43,46 @@ func TestGroups(t *testing.T) {
 			asks("octo-org"), nil,
 			[]any{},
 			[]any{},
-			rbac.Unasked{"orgs=octo-org": "the organisation demands a SAML session"},
+			rbac.Unasked{"orgs=octo-org": saml},
+		},
+		{
+			"one that answers for it with 404, as GitHub may",
+			local.GitHubOptions{SSOOrgs: []string{"octo-org"}},
+			asks("octo-org", "octo-org/editors"),
+			map[string]http.HandlerFunc{local.GitHubMembershipPath + "octo-org": local.Answer(404, "application/json", "{}")},
+			[]any{},
+			[]any{},
+			rbac.Unasked{"orgs=octo-org": saml, "teams=octo-org/editors": saml},
+		},
+		{
+			"another one than those that lists leave out is a no, and one of which nothing is known is none",
+			local.GitHubOptions{SSOOrgs: []string{"octo-org"}},
+			asks("elsewhere", "nowhere"),
+			map[string]http.HandlerFunc{local.GitHubOrgPath + "elsewhere": local.Answer(200, "application/json", `{"id":5}`)},
+			[]any{},
+			[]any{},
+			rbac.Unasked{"orgs=nowhere": saml},
+		},
+		{
+			"a list of teams that leaves out what the other list has",
+			local.GitHubOptions{},
+			asks("octo-org", "octo-org/editors"),
+			map[string]http.HandlerFunc{
+				local.GitHubOrgsPath:  local.Answer(200, "application/json", `[{"login":"octo-org","id":21955855},{"login":"acme","id":7}]`),
+				local.GitHubTeamsPath: partial("partial-results; organizations=21955855,20582480"),
+			},
+			[]any{"octo-org", "acme"},
+			[]any{},
+			rbac.Unasked{"orgs=octo-org": saml, "teams=octo-org/editors": saml},
+		},
+		{
+			"organisations that are not told hide each one",
+			local.GitHubOptions{},
+			asks("octo-org/editors"),
+			map[string]http.HandlerFunc{local.GitHubTeamsPath: partial("partial-results")},
+			[]any{"octo-org"},
+			[]any{},
+			rbac.Unasked{"orgs=octo-org": saml, "teams=octo-org/editors": saml},
 		},
 		{
 			"a refusal is no empty answer",
@@ -100,7 +139,16 @@ func TestGroups(t *testing.T) {
 const (
 	unapproved = "GitHub refused: the organisation has not approved this app, or the scope is missing"
 	silent     = "GitHub did not answer, or not in a form that can be read"
+	saml       = "the organisation demands a SAML session"
 )
+
+// partial is an empty list that says what it leaves out.
+func partial(header string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-GitHub-SSO", header)
+		local.Answer(200, "application/json", "[]")(w, r)
+	}
+}
 
 // asks are rules that compare with these: teams have a slash.
 func asks(values ...string) func(*providers.Config) {

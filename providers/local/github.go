@@ -24,7 +24,9 @@ const (
 	GitHubTeamsPath     = "/user/teams"
 	// GitHubMembershipPath is followed by the login of an organization.
 	GitHubMembershipPath = "/user/memberships/orgs/"
-	GitHubAPIPrefix      = "/api/v3"
+	// GitHubOrgPath is followed by the login of an organization.
+	GitHubOrgPath   = "/orgs/"
+	GitHubAPIPrefix = "/api/v3"
 
 	// GitHubIssuerPath after the base address is the iss of authorization
 	// responses: the real one has been sending https://github.com/login/oauth
@@ -138,6 +140,7 @@ func NewGitHub(options GitHubOptions) *GitHub {
 		g.mux.HandleFunc("GET "+prefix+GitHubOrgsPath, g.api(g.orgs))
 		g.mux.HandleFunc("GET "+prefix+GitHubTeamsPath, g.api(g.teams))
 		g.mux.HandleFunc("GET "+prefix+GitHubMembershipPath+"{org}", g.api(g.membership))
+		g.mux.HandleFunc("GET "+prefix+GitHubOrgPath+"{org}", g.api(g.organization))
 	}
 	g.mux.HandleFunc("GET /u/{id}", serveAvatar)
 	return g

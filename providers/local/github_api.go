@@ -110,6 +110,19 @@ func (g *GitHub) membership(w http.ResponseWriter, r *http.Request, token github
 	}
 }
 
+// organization tells anybody about an organization that somebody is in.
+func (g *GitHub) organization(w http.ResponseWriter, r *http.Request, _ githubToken) {
+	for _, p := range g.people {
+		for _, org := range p.Orgs {
+			if strings.EqualFold(org, r.PathValue("org")) {
+				writeJSON(w, http.StatusOK, g.org(r, org))
+				return
+			}
+		}
+	}
+	githubProblem(w, http.StatusNotFound, "Not Found")
+}
+
 // seen are the organizations that lists may hold. The header tells of those that want a SAML session, and of nobody else.
 func (g *GitHub) seen(w http.ResponseWriter, p GitHubPerson) []string {
 	var out, hidden []string
