@@ -198,6 +198,16 @@ func (v *validator) tls() {
 	case t.KeyFile == "":
 		v.bad("tls.key_file", "is missing: tls.cert_file needs its key")
 	default:
+		missing := false
+		for _, f := range [][2]string{{"tls.cert_file", t.CertFile}, {"tls.key_file", t.KeyFile}} {
+			if _, err := os.Stat(f[1]); err != nil {
+				missing = true
+				v.bad(f[0], "%q cannot be read: %s", f[1], reason(err))
+			}
+		}
+		if missing {
+			return
+		}
 		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
 			v.bad("tls.cert_file", "cannot be used with tls.key_file: %s", reason(err))
 		}
