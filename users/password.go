@@ -3,6 +3,7 @@ package users
 import (
 	_ "embed"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -50,9 +51,9 @@ func (p PasswordPolicy) Check(password secret.Value, about ...string) error {
 	n := utf8.RuneCountInString(text)
 	switch {
 	case n < p.MinLength:
-		return fault.New(fault.Invalid, "password_too_short", "The password has %d characters, and needs at least %d. A few words with spaces between them are easy to remember.", n, p.MinLength)
+		return fault.New(fault.Invalid, "password_too_short", "The password has %s, and needs at least %d. A few words with spaces between them are easy to remember.", characters(n), p.MinLength)
 	case n > p.MaxLength:
-		return fault.New(fault.Invalid, "password_too_long", "The password has %d characters, and may have at most %d.", n, p.MaxLength)
+		return fault.New(fault.Invalid, "password_too_long", "The password has %s, and may have at most %d.", characters(n), p.MaxLength)
 	}
 	fold := strings.ToLower(text)
 	_, listed := common()[fold]
@@ -82,6 +83,13 @@ func beginning(s string) string {
 		return string(runes[:estimated])
 	}
 	return s
+}
+
+func characters(n int) string {
+	if n == 1 {
+		return "one character"
+	}
+	return strconv.Itoa(n) + " characters"
 }
 
 // personal splits names and addresses into words of four letters or more, the whole ones first.

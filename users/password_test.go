@@ -68,6 +68,14 @@ func TestPasswordPolicy(t *testing.T) {
 	}
 }
 
+func TestAPasswordHasOneCharacterOrSeveral(t *testing.T) {
+	for pw, want := range map[secret.Value]string{"x": "has one character, and", "xy": "has 2 characters, and"} {
+		if err := (users.PasswordPolicy{}).Check(pw); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
 // emoji returns n different characters of four bytes.
 func emoji(n int) string {
 	var b strings.Builder

@@ -37,7 +37,7 @@ func Decode(data []byte, v any) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	return describe(d.Decode(v))
+	return describe(d.Decode(v), t.Elem())
 }
 
 // Value reads exactly one JSON value whose members may have any names, by the same rules and in one pass. Numbers are json.Number.
@@ -46,16 +46,31 @@ func Value(data []byte) (any, error) {
 	return w.document(data, nil)
 }
 
-// describe takes values out of the errors of encoding/json.
-func describe(err error) error {
+// describe takes values out of the errors of encoding/json for what is to become a t.
+func describe(err error, t reflect.Type) error {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		where := "it"
 		if e.Field != "" {
 			where = "member " + e.Field
+			if list := memberAt(t, e.Field); list != nil && plain(list) != plain(e.Type) && plain(element(plain(list))) == plain(e.Type) {
+				where = "each element of " + where
+			}
 		}
 		return fmt.Errorf("%s must be %s", where, kindOf(e.Type))
 	}
 	return err
+}
+
+// memberAt is the type of the member at the end of a path as encoding/json writes it, through lists, nil where there is none.
+func memberAt(t reflect.Type, path string) reflect.Type {
+	for name := range strings.SplitSeq(path, ".") {
+		t = plain(t)
+		for inner := element(t); inner != nil; inner = element(t) {
+			t = plain(inner)
+		}
+		t = fieldsOf(t)[name]
+	}
+	return t
 }
 
 // kindOf names a type in the words of JSON.

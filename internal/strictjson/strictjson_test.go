@@ -94,6 +94,8 @@ func TestDecode(t *testing.T) {
 		{"a fraction for a whole number", `{"count":1.5}`, "member count must be a whole number"},
 		{"a number for a string", `{"name":1}`, "member name must be a string"},
 		{"a string for an array", `{"lines":"x"}`, "member lines must be an array"},
+		{"a number for an object in an array", `{"lines":[1]}`, "each element of member lines must be an object"},
+		{"a number for a string further down", `{"lines":[{"sku":1}]}`, "member lines.sku must be a string"},
 		{"an array for the object", `[]`, "it must be an object"},
 		{"a string for the object", `"x"`, "it must be an object"},
 		{"a value after the value", `{} {}`, "more follows"},
