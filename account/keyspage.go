@@ -88,7 +88,7 @@ func (e *endpoints) createKeyByForm(c *gin.Context) error {
 		return err
 	}
 	k, text, err := e.Keys.Create(c.Request.Context(), apikeys.Request{
-		OwnerID: who.User.ID, Ver: who.User.Ver, Name: form.Get("name"), Scopes: scopes, Life: time.Duration(days) * day,
+		OwnerID: who.User.ID, Ver: who.User.Ver, Epoch: who.User.Epoch, Name: form.Get("name"), Scopes: scopes, Life: time.Duration(days) * day,
 	})
 	switch {
 	case fault.Is(err, fault.Invalid):

@@ -55,7 +55,7 @@ func TestDenialsOfRolesAndScopesAreAudited(t *testing.T) {
 		got := map[string]bool{}
 		for _, e := range w.denials(viewer.who.ID) {
 			got[e.Target] = true
-			e.ID, e.Chain, e.At = "", "", time.Time{}
+			e.ID, e.Chain, e.At, e.After = "", "", time.Time{}, time.Time{}
 			whole := audit.Event{Action: "route.use", Actor: viewer.who.ID, Target: e.Target, ClientID: "cli", RequestID: e.RequestID, Outcome: "denied", Detail: map[string]string{
 				"code": "role_missing", "roles": "admin", "count": "1",
 			}}
