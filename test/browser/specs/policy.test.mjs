@@ -220,6 +220,7 @@ scenario('whose session ended signs in elsewhere and goes on with the text', s, 
   const text = 'permit (principal, action, resource);';
   await page.locator('#policies').fill(text);
   await page.locator('#trouble-title', { hasText: 'You are signed out' }).waitFor();
+  assert.match(await page.locator('#verdict-more').textContent(), /signed out, so this is the last result/);
   await page.locator('#user').selectOption('bob');
   await page.waitForFunction(() => document.activeElement.id === 'trouble-sign-in');
   const opened = page.waitForEvent('popup');

@@ -34,7 +34,9 @@ class SignedOut extends Error {}
 /** Says why there is no answer. Who has to sign in does so in another tab: the text is in this one. */
 function trouble(problem) {
   const out = problem instanceof SignedOut;
-  write(byId("trouble-title"), out ? "You are signed out" : "No answer from the engine");
+  const title = out ? "You are signed out" : "No answer from the engine";
+  write(byId("trouble-title"), title);
+  write(byId("verdict-more"), `${title}, so this is the last result.`); // the verdict stays in sight on a phone
   write(byId("trouble-text"), out
     ? "Your text is still here. Sign in in another tab, then press Evaluate."
     : `${problem instanceof TypeError ? "It cannot be reached at the moment." : problem.message} Your text is still here.`);
