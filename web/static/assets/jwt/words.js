@@ -4,7 +4,7 @@
 export function clean(text, limit = 400) {
   const bytes = new TextEncoder().encode(text);
   const cut = bytes.length > limit;
-  return (cut ? new TextDecoder().decode(bytes.slice(0, limit)) : String(text)).replaceAll('"', "'").replaceAll(/[^\x20-\x7e]|\\/gu, '?') + (cut ? '...' : '');
+  return (cut ? new TextDecoder().decode(bytes.slice(0, limit)) : String(text)).replaceAll('"', "'").replaceAll("\\", "/").replaceAll(/[\n\t\r]/g, " ").replaceAll(/[^\x20-\x7e]/gu, "?") + (cut ? '...' : '');
 }
 
 /** A received value within a description. */
