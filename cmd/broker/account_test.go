@@ -280,3 +280,21 @@ func TestTheCommandLineTellsWhatDisablingEnds(t *testing.T) {
 		}
 	}
 }
+
+func TestTheFormForAKeySaysThatThereIsNoRoom(t *testing.T) {
+	onBothStores(t, func(t *testing.T, w *world) {
+		alice := w.person("alice")
+		json := w.byToken(alice)
+		for range 100 {
+			json.key("one of many")
+		}
+		b, p := w.signedInBrowser(alice, "/api-keys")
+		p = b.submit(p, "create-form", url.Values{"name": {"one too many"}, "days": {"7"}, "scope:data:read": {"1"}})
+		if p.StatusCode != http.StatusConflict || attr(p.element(t, "notice"), "data-code") != "key_limit" || p.value(t, "name") != "one too many" || p.has("made") {
+			t.Errorf("the hundred and first: %d %s", p.StatusCode, p.text(t, "notice"))
+		}
+		if n := len(p.forms(t, "keys")); n != 100 {
+			t.Errorf("%d keys are listed, want all 100", n)
+		}
+	})
+}

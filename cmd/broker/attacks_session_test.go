@@ -111,7 +111,7 @@ func attacksOnSessions() []attack {
 				"cross-site by script": {"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors", "Origin", "https://evil.example"},
 			}
 			for what, h := range headers {
-				for _, path := range []string{"/login", "/login/continue", "/login/link", "/register", "/authorize/consent", "/authorize/cancel", "/logout", "/end_session/confirm"} {
+				for _, path := range []string{"/login", "/login/continue", "/login/link", "/register", "/authorize/consent", "/authorize/cancel", "/logout", "/end_session/confirm", "/sessions/" + s.sessionID() + "/end", "/sessions/end-others", "/api-keys", "/api-keys/x/revoke"} {
 					for _, kind := range []string{"application/x-www-form-urlencoded", "text/plain", "application/json", "multipart/form-data; boundary=x"} {
 						body := url.Values{"tx": {form.Get("tx")}, "answer": {"allow"}, "username": {s.who.Username}, "password": {w.password}}.Encode()
 						if kind == "application/json" || kind == "text/plain" {

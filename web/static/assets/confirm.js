@@ -10,7 +10,7 @@ if (dialog?.showModal) {
       asked = button;
       document.getElementById("confirm-title").textContent = button.dataset.confirm;
       document.getElementById("confirm-text").textContent = button.dataset.explain;
-      yes.textContent = button.textContent;
+      yes.textContent = button.dataset.yes ?? button.textContent;
       dialog.showModal();
     });
   }
