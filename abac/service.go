@@ -152,7 +152,7 @@ func (s *Service) current(ctx context.Context, app string) (*snapshot, error) {
 		s.cached[app] = &again
 	}
 	s.mu.Unlock()
-	fresh, err := s.read(ctx, app)
+	fresh, err := s.read(ctx, app, snap)
 	if err == nil {
 		return s.adopt(fresh), nil
 	}
@@ -187,8 +187,9 @@ func (s *Service) fail(old *snapshot) {
 	}
 }
 
-// read asks the store, and then the defaults.
-func (s *Service) read(ctx context.Context, app string) (*snapshot, error) {
+// read asks the store, and then the defaults. What it finds unchanged since have (nil for nothing) is not compiled again: a version that was
+// announced and never written is looked for again and again.
+func (s *Service) read(ctx context.Context, app string, have *snapshot) (*snapshot, error) {
 	if ValidApp(app) != nil {
 		return nil, unknown(app)
 	}
@@ -208,6 +209,9 @@ func (s *Service) read(ctx context.Context, app string) (*snapshot, error) {
 			s.mu.Unlock()
 			return nil, unknown(app)
 		}
+	}
+	if have != nil && have.v == v {
+		return &snapshot{set: have.set, engine: have.engine, v: v, asked: s.o.Now()}, nil
 	}
 	e, err := Compile(set)
 	if err != nil {
