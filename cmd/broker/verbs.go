@@ -314,7 +314,7 @@ type target struct {
 
 func (t *target) flags(flags *pflag.FlagSet) {
 	flags.StringVarP(&t.config, "config", "c", "", "configuration of the broker that is meant (default "+config.FileName+" if there is one)")
-	flags.StringVar(&t.data, "data", "", "data folder of the `broker dev` that is meant")
+	flags.StringVar(&t.data, "data", "", "data folder `DIR` of the broker dev that is meant")
 }
 
 // with runs do on the broker that is meant: the one of --data; otherwise the one of the configuration; without a configuration that
