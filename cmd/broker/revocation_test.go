@@ -203,10 +203,12 @@ func TestAnAPIRefusesRevokedTokensWithoutAsking(t *testing.T) {
 		if strings.Contains(w.logs.String(), `"route":"/introspect"`) {
 			t.Error("the API introspects")
 		}
-		// A client that may not follow: it starts, and cannot tell.
-		blind := startExample(t, process, append(env, "CLIENT_ID=percent", "CLIENT_SECRET="+oddSecret)...)
-		if got := statusAt(t, blind+"/orders", w.signIn("web", webSecret).access()); got != http.StatusServiceUnavailable {
-			t.Errorf("an API that must not read the feed answers %d, want 503", got)
+		// One that may not follow could answer nothing but 503: it does not start.
+		for what, o := range map[string]verify.DiscoverOptions{"nobody": {}, "a client that may call no API": {ClientID: "percent", ClientSecret: oddSecret}} {
+			o.Client = &http.Client{Transport: w.transport}
+			if _, err := verify.Discover(t.Context(), w.issuer, o); err == nil || !strings.Contains(err.Error(), "registered for an API") {
+				t.Errorf("%s follows the feed, or is not told why not: %v", what, err)
+			}
 		}
 	})
 }

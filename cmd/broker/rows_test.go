@@ -644,7 +644,7 @@ func TestRow9TheDecoder(t *testing.T) {
 // verifies checks a token as an API does that knows nothing but the issuer's address.
 func verifies(t *testing.T, w *world, token, audience string) error {
 	t.Helper()
-	broker, err := verify.Discover(t.Context(), w.issuer, verify.DiscoverOptions{Client: &http.Client{Transport: w.transport}})
+	broker, err := verify.Discover(t.Context(), w.issuer, verify.DiscoverOptions{ClientID: "service", ClientSecret: serviceSecret, Client: &http.Client{Transport: w.transport}})
 	if err != nil {
 		t.Fatal(err)
 	}
