@@ -37,7 +37,7 @@ func (p *program) buildPolicies(ctx context.Context) error {
 	p.access = p.access.With(access.Options{
 		Policies: func(ctx context.Context) (*abac.Engine, error) { return p.policies.Engine(ctx, abac.Broker) },
 		Sources:  map[string]access.EntitySource{samples.ArticleType: samples.ArticleSource{Store: p.stores.Articles}},
-		Audit:    p.audit, Log: p.log, Observe: p.metrics.Decision,
+		Audit:    p.audit.Coarsely(), Log: p.log, Observe: p.metrics.Decision,
 	})
 	return nil
 }
