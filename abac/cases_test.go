@@ -72,8 +72,10 @@ func TestCasesThatCannotBeRead(t *testing.T) {
 		{"no number", "tests:\n  - {" + whole + ", context: {a: .inf}, expect: deny}\n", []string{":2:75 .inf is no number here: write it as 1.5."}},
 		{"an alias", "tests:\n  - {" + whole + ", context: &c {a: 1}, expect: deny}\n  - {" + whole + ", context: *c, expect: deny}\n", []string{":3:71 Aliases are not read here: write the value again."}},
 		{"a member twice", "tests:\n  - {" + whole + ", context: {a: 1, a: 2}, expect: deny}\n", []string{":2:78 \"a\" is given twice, or is no name."}},
-		{"an entity that is none", "entities:\n  - uid: User\n  - {uid: User::a, tags: {}}\ntests:\n  - {" + whole + ", expect: deny}\n",
-			[]string{":2:5 \"User\" is no name of an entity: write Type::\"id\".", ":3:5 \"tags\" is no member of an entity: it has uid, attrs and parents."}},
+		{
+			"an entity that is none", "entities:\n  - uid: User\n  - {uid: User::a, tags: {}}\ntests:\n  - {" + whole + ", expect: deny}\n",
+			[]string{":2:5 \"User\" is no name of an entity: write Type::\"id\".", ":3:5 \"tags\" is no member of an entity: it has uid, attrs and parents."},
+		},
 	} {
 		_, flaws := abac.ReadCases(row.text)
 		var got []string

@@ -45,13 +45,17 @@ func TestFlawsHaveTheirPlaceAndWordsForPeople(t *testing.T) {
 		{"an expression that is missing", policy("permit (principal, action, resource) when { resource.author == };"), []string{"long.cedar:1:64 Expected an expression, found }."}},
 		{"a comma that is missing", policy(`permit (principal, action in [Action::"read" Action::"edit"], resource);`), []string{"long.cedar:1:46 Expected ,, found Action."}},
 		{"a number that is too large", policy("permit (principal, action, resource)\nwhen { 99999999999999999999 == 1 };"), []string{"long.cedar:2:8 The number 99999999999999999999 has more than 64 bits."}},
-		{"an attribute in one of several conditions", policy("permit (principal, action, resource is Article)\nwhen { resource.published }\nwhen {\n  // pubic\n  \"pubic\" == \"x\" ||\n  resource.pubic\n};"),
-			[]string{"long.cedar:6:12 Attribute `pubic` on entity type `Article` not found."}},
+		{
+			"an attribute in one of several conditions", policy("permit (principal, action, resource is Article)\nwhen { resource.published }\nwhen {\n  // pubic\n  \"pubic\" == \"x\" ||\n  resource.pubic\n};"),
+			[]string{"long.cedar:6:12 Attribute `pubic` on entity type `Article` not found."},
+		},
 		{"an attribute that has the name of a variable", policy("permit (principal, action, resource is Article)\nwhen { resource.resource };"), []string{"long.cedar:2:17 Attribute `resource` on entity type `Article` not found."}},
 		{"a comparison of types", policy("permit (principal, action, resource is Article)\nwhen { true }\nunless { resource.published == \"x\" };"), []string{"long.cedar:3:1 The types Bool and String are not compatible."}},
 		{"a type that has no name", policy("permit (principal, action, resource is Article)\nwhen { 1 + true == 2 };"), []string{"long.cedar:2:1 Unexpected type: expected Long but saw Bool."}},
-		{"three words of a scope", policy("permit (\n  principal in Group::\"x\",\n  action == Action::\"nix\",\n  resource is Robot\n);"),
-			[]string{"long.cedar:2:16 Unrecognized entity type `Group`.", "long.cedar:3:21 Unrecognized action `Action::\"nix\"`.", "long.cedar:4:15 Unrecognized entity type `Robot`."}},
+		{
+			"three words of a scope", policy("permit (\n  principal in Group::\"x\",\n  action == Action::\"nix\",\n  resource is Robot\n);"),
+			[]string{"long.cedar:2:16 Unrecognized entity type `Group`.", "long.cedar:3:21 Unrecognized action `Action::\"nix\"`.", "long.cedar:4:15 Unrecognized entity type `Robot`."},
+		},
 		{"columns are characters", policy("@description(\"é漢🔑\") permit (principal, action, resource is Robot);"), []string{"long.cedar:1:60 Unrecognized entity type `Robot`."}},
 		{"an id that is in use", policy("@id(\"a\") permit (principal, action, resource);\n@id(\"a\") forbid (principal, action, resource);"), []string{"long.cedar:2:5 The id a is in use in line 1."}},
 		{"an id that is empty", policy("permit (principal, action, resource);\n@id(\"\") permit (principal, action, resource);"), []string{`long.cedar:2:5 "" is no id: use letters, digits, dots, hyphens and underscores.`}},
@@ -77,8 +81,11 @@ func TestFlawsHaveTheirPlaceAndWordsForPeople(t *testing.T) {
 		{"no decimal", entities(strings.Replace("["+user+"]", `"attrs": {}`, `"attrs": {"due": {"__extn": {"fn": "decimal", "arg": "x"}}}`, 1)), []string{`entities.json:1:109 Attribute due: "x" is no value of decimal.`}},
 		{"a parent of another type", entities(strings.Replace("["+user+"]", `"parents": []`, `"parents": [{"type": "User", "id": "bob"}]`, 1)), []string{`entities.json:1:52 User::"ann": invalid parent type "User" for entity type "User".`}},
 
-		{"everything at once", abac.Set{Schema: "entity User in [Team];", Policies: []abac.Policy{{ID: "one", Text: "permit"}, {ID: "two", Text: ""}}, Entities: "["},
-			[]string{`schema.cedarschema:1:17 Entity "User": undefined entity type "Team".`, "one.cedar:1:7 Expected (, found the end.", "two.cedar It holds no statement.", "entities.json:1:2 The JSON ends early."}},
+		{
+			"everything at once",
+			abac.Set{Schema: "entity User in [Team];", Policies: []abac.Policy{{ID: "one", Text: "permit"}, {ID: "two", Text: ""}}, Entities: "["},
+			[]string{`schema.cedarschema:1:17 Entity "User": undefined entity type "Team".`, "one.cedar:1:7 Expected (, found the end.", "two.cedar It holds no statement.", "entities.json:1:2 The JSON ends early."},
+		},
 	} {
 		if diff := cmp.Diff(row.want, flawsOf(t, row.set)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.rule, diff)

@@ -37,8 +37,11 @@ func TestTheLogHasOneLineARequestWithoutItsSecrets(t *testing.T) {
 	})
 	h := []header{
 		{"Authorization", "Bearer hunter2-token"},
-		{"Cookie", "__Host-broker_session=hunter2-cookie"}, {"X-API-Key", "hunter2-key"}, {"X-Request-ID", "hunter2-id"},
-		{"Referer", "https://x.example/?hunter2"}, {"User-Agent", "hunter2-agent"},
+		{"Cookie", "__Host-broker_session=hunter2-cookie"},
+		{"X-API-Key", "hunter2-key"},
+		{"X-Request-ID", "hunter2-id"},
+		{"Referer", "https://x.example/?hunter2"},
+		{"User-Agent", "hunter2-agent"},
 	}
 	s.ask(t, "GET", "/callback/hunter2-path?code=hunter2-code&state=hunter2-state", "", h...).want(t, 200)
 	s.ask(t, "POST", "/token?api_key=hunter2-query", "password=hunter2-password", append(h, header{"Content-Type", "application/x-www-form-urlencoded"})...).want(t, 200)

@@ -37,7 +37,8 @@ func TestNewRefusesASetUpThatNoHandlerCouldMakeSafe(t *testing.T) {
 		{"CORS for everybody on a page", []web.Route{{Method: http.MethodGet, Path: "/x", Lane: web.Browser, CORS: web.AnyCORS, Handle: ok}}, nil, "every site"},
 		{
 			"a session where cookies are not seen",
-			[]web.Route{{Method: http.MethodGet, Path: "/x", Lane: web.API, Guard: web.Guard{Name: "session", Check: check}, Handle: ok}}, nil, "cookies are not seen",
+			[]web.Route{{Method: http.MethodGet, Path: "/x", Lane: web.API, Guard: web.Guard{Name: "session", Check: check}, Handle: ok}},
+			nil, "cookies are not seen",
 		},
 		{"a session by another name where cookies are not seen", []web.Route{{Method: http.MethodPost, Path: "/x", Lane: web.Protocol, Guard: web.By("session|bearer"), Handle: ok}}, nil, "cookies are not seen"},
 		{
@@ -45,7 +46,8 @@ func TestNewRefusesASetUpThatNoHandlerCouldMakeSafe(t *testing.T) {
 			[]web.Route{
 				{Method: http.MethodGet, Path: "/x", Lane: web.API, CORS: web.AnyCORS, Handle: ok},
 				{Method: http.MethodPost, Path: "/x", Lane: web.API, CORS: web.ClientCORS, Handle: ok},
-			}, nil, "differs",
+			},
+			nil, "differs",
 		},
 		{"no logger", []web.Route{fine}, func(o *web.Options) { o.Log = nil }, "missing"},
 		{"no issuer", []web.Route{fine}, func(o *web.Options) { o.Issuer = nil }, "missing"},

@@ -196,10 +196,12 @@ func newPolicyApply(t *target) *cobra.Command {
 
 func newPolicyCheck() *cobra.Command {
 	var app string
-	cmd := &cobra.Command{Use: "check DIR", Short: "Check a folder as apply does, and store nothing", Args: arguments("DIR"),
+	cmd := &cobra.Command{
+		Use: "check DIR", Short: "Check a folder as apply does, and store nothing", Args: arguments("DIR"),
 		Long: "Check the policies, the schema and the entities of a folder as apply does, and store nothing. What is wrong is listed on stderr, all of it,\n" +
 			"each with file, line and column.",
-		Example: "  broker policy check examples/authzen/todo"}
+		Example: "  broker policy check examples/authzen/todo",
+	}
 	cmd.Flags().StringVar(&app, "app", "", "name of the application (default: that of the folder)")
 	f := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -93,11 +93,19 @@ func TestPoliciesAreTestedByCommandLine(t *testing.T) {
 		{"a file, and policies elsewhere", []string{"fails.test.yaml", "--policies", "rules/shop"}, exitFailed, "RESULT   FILE              TEST        WHY\n" +
 			"ok       fails.test.yaml   of age      \n" +
 			"FAIL     fails.test.yaml   too young   expected allow, got deny: No permit applies, and what nobody permits is denied by default.\n", "broker: 1 of 2 tests failed\n"},
-		{"a test that cannot be read", []string{"broken.test.yaml", "--policies", "rules/shop"}, exitUsage, "",
+		{
+			"a test that cannot be read",
+			[]string{"broken.test.yaml", "--policies", "rules/shop"},
+			exitUsage, "",
 			"broken.test.yaml:2:5  Principal is missing: write Type::\"id\".\nbroken.test.yaml:2:5  Resource is missing: write Type::\"id\".\n" +
-				"broken.test.yaml:2:5  Action is missing: write Type::\"id\".\nbroken.test.yaml:2:5  Expect is missing: write allow or deny.\n4 problems.  Docs: docs/policies.md\n"},
-		{"policies that cannot be used", []string{"rules/shop/buy.test.yaml", "--policies", "rules/bad"}, exitUsage, "",
-			"rules/bad/schema.cedarschema:1:17  Entity \"user\": undefined entity type \"team\".\n1 problem.  Docs: docs/policies.md\n"},
+				"broken.test.yaml:2:5  Action is missing: write Type::\"id\".\nbroken.test.yaml:2:5  Expect is missing: write allow or deny.\n4 problems.  Docs: docs/policies.md\n",
+		},
+		{
+			"policies that cannot be used",
+			[]string{"rules/shop/buy.test.yaml", "--policies", "rules/bad"},
+			exitUsage, "",
+			"rules/bad/schema.cedarschema:1:17  Entity \"user\": undefined entity type \"team\".\n1 problem.  Docs: docs/policies.md\n",
+		},
 		{"a folder without tests", []string{"empty"}, exitUsage, "", "broker: empty holds no tests: they are in files that end in .test.yaml\nSee: broker policy test --help\n"},
 		{"a file that is not there", []string{"none.test.yaml"}, exitUsage, "", "broker: stat none.test.yaml: no such file or directory\nSee: broker policy test --help\n"},
 		{"no policies beside the tests", []string{"fails.test.yaml"}, exitUsage, "", "broker: the policies for fails.test.yaml: .: there is no *.cedar and no schema.cedarschema; name their folder by --policies\n"},

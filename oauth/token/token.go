@@ -204,7 +204,8 @@ func (e *endpoint) authenticate(c *gin.Context, form url.Values) (clients.Client
 }
 
 func (e *endpoint) sign(ctx context.Context, client clients.Client, what issue) (gin.H, error) {
-	access, err := e.Issuer.AccessToken(ctx, tokens.AccessRequest{ClientID: cmp.Or(what.client, client.ID), User: what.user, Grant: what.grant, API: what.api, Scope: what.scope,
+	access, err := e.Issuer.AccessToken(ctx, tokens.AccessRequest{
+		ClientID: cmp.Or(what.client, client.ID), User: what.user, Grant: what.grant, API: what.api, Scope: what.scope,
 		MaxLife: what.life, Names: what.names,
 	})
 	if err != nil {

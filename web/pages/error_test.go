@@ -72,7 +72,8 @@ func TestCopy(t *testing.T) {
 		title, body, action string
 	}{
 		{
-			"without facts the words are general", "redirect_unregistered", pages.Facts{},
+			"without facts the words are general", "redirect_unregistered",
+			pages.Facts{},
 			"The app sent an address we don't know.", "You didn't do anything wrong. Tell the app: redirect_unregistered.", "Go to the start",
 		},
 		{
@@ -93,7 +94,8 @@ func TestCopy(t *testing.T) {
 			"You need the user-admin role to see this.", "Signed in as jo@x.org. Ask Ana for it, or use another account.", "Switch account",
 		},
 		{
-			"a denial without facts stays true", "access_denied", pages.Facts{},
+			"a denial without facts stays true", "access_denied",
+			pages.Facts{},
 			"You don't have access to this.", "Ask the people who run this service for it, or use another account.", "Switch account",
 		},
 		{
@@ -115,11 +117,13 @@ func TestCopy(t *testing.T) {
 			"We can't answer right now.", "Your account is fine. Wait a moment and try again.", "Try again",
 		},
 		{
-			"a role that is missing is a denial", "role_missing", pages.Facts{},
+			"a role that is missing is a denial", "role_missing",
+			pages.Facts{},
 			"You don't have access to this.", "Ask the people who run this service for it, or use another account.", "Switch account",
 		},
 		{
-			"a fact that looks like a gap is not filled again", "client_disabled", pages.Facts{App: "{support}", Support: "Ana"},
+			"a fact that looks like a gap is not filled again", "client_disabled",
+			pages.Facts{App: "{support}", Support: "Ana"},
 			"{support} is switched off here.", "Nothing was shared. Ask Ana when it comes back.", "Go to the start",
 		},
 	}
@@ -193,32 +197,46 @@ func TestRedirectComparison(t *testing.T) {
 		parts          string
 	}{
 		{
-			"a trailing slash", "https://app.example/cb/", []string{"https://app.example/cb"},
-			[]string{"https://app.example/cb[/]", "https://app.example/cb"}, "trailing slash",
+			"a trailing slash", "https://app.example/cb/",
+			[]string{"https://app.example/cb"},
+			[]string{"https://app.example/cb[/]", "https://app.example/cb"},
+			"trailing slash",
 		},
 		{
-			"another port", "http://localhost:5174/cb", []string{"http://localhost:5173/cb"},
-			[]string{"http://localhost[:5174]/cb", "http://localhost[:5173]/cb"}, "port",
+			"another port", "http://localhost:5174/cb",
+			[]string{"http://localhost:5173/cb"},
+			[]string{"http://localhost[:5174]/cb", "http://localhost[:5173]/cb"},
+			"port",
 		},
 		{
-			"http for https", "http://app.example/cb", []string{"https://app.example/cb"},
-			[]string{"[http://]app.example/cb", "[https://]app.example/cb"}, "scheme",
+			"http for https", "http://app.example/cb",
+			[]string{"https://app.example/cb"},
+			[]string{"[http://]app.example/cb", "[https://]app.example/cb"},
+			"scheme",
 		},
 		{
-			"another path and an added query", "https://app.example/auth/cb?x=1", []string{"https://app.example/oidc/cb"},
-			[]string{"https://app.example/[auth]/cb[?x=1]", "https://app.example/[oidc]/cb"}, "path, query",
+			"another path and an added query", "https://app.example/auth/cb?x=1",
+			[]string{"https://app.example/oidc/cb"},
+			[]string{"https://app.example/[auth]/cb[?x=1]", "https://app.example/[oidc]/cb"},
+			"path, query",
 		},
 		{
-			"a host that only begins alike", "https://app.example.evil/cb", []string{"https://app.example/cb"},
-			[]string{"https://[app.example.evil]/cb", "https://[app.example]/cb"}, "host",
+			"a host that only begins alike", "https://app.example.evil/cb",
+			[]string{"https://app.example/cb"},
+			[]string{"https://[app.example.evil]/cb", "https://[app.example]/cb"},
+			"host",
 		},
 		{
-			"the closest comes first", "http://localhost:1/cb", []string{"https://app.example/callback", "http://localhost:2/cb"},
-			[]string{"http://localhost[:1]/cb", "http://localhost[:2]/cb", "[https://][app.example]/c[all]b[ack]"}, "port",
+			"the closest comes first", "http://localhost:1/cb",
+			[]string{"https://app.example/callback", "http://localhost:2/cb"},
+			[]string{"http://localhost[:1]/cb", "http://localhost[:2]/cb", "[https://][app.example]/c[all]b[ack]"},
+			"port",
 		},
 		{
-			"a native app", "com.example.app:/cb2", []string{"com.example.app:/cb"},
-			[]string{"com.example.app:/cb[2]", "com.example.app:/cb"}, "path",
+			"a native app", "com.example.app:/cb2",
+			[]string{"com.example.app:/cb"},
+			[]string{"com.example.app:/cb[2]", "com.example.app:/cb"},
+			"path",
 		},
 		{"runes stay whole", "https://a.example/é", []string{"https://a.example/è"}, []string{"https://a.example/[é]", "https://a.example/[è]"}, "path"},
 	}

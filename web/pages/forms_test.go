@@ -96,15 +96,21 @@ func TestFormsCarryTheTrip(t *testing.T) {
 	}{
 		{"sign-in", pages.SignIn{Password: true, Hidden: tx}, "signin-form", "/auth/login", map[string][]string{"tx": {value}}},
 		{
-			"sign-in elsewhere", pages.SignIn{Password: true, Hidden: tx, Action: "/other"}, "signin-form", "/auth/other",
+			"sign-in elsewhere",
+			pages.SignIn{Password: true, Hidden: tx, Action: "/other"},
+			"signin-form", "/auth/other",
 			map[string][]string{"tx": {value}},
 		},
 		{
-			"an unsafe action is replaced", pages.SignIn{Password: true, Action: "javascript:alert(1)"}, "signin-form", "/auth/login",
+			"an unsafe action is replaced",
+			pages.SignIn{Password: true, Action: "javascript:alert(1)"},
+			"signin-form", "/auth/login",
 			map[string][]string{},
 		},
 		{
-			"going on as the one signed in", pages.SignIn{Hidden: tx, Account: &pages.Account{Name: "Jo"}}, "continue-as", "/auth/login",
+			"going on as the one signed in",
+			pages.SignIn{Hidden: tx, Account: &pages.Account{Name: "Jo"}},
+			"continue-as", "/auth/login",
 			map[string][]string{"tx": {value}},
 		},
 		{"proof", pages.Prove{Password: true, Hidden: tx}, "prove-form", "/auth/login", map[string][]string{"tx": {value}}},
@@ -115,12 +121,14 @@ func TestFormsCarryTheTrip(t *testing.T) {
 		{"consent", pages.Consent{Hidden: tx}, "consent-form", "/auth/authorize/consent", answers(pages.AnswerCancel, pages.AnswerAllow)},
 		{
 			"the hand-off adds no parameter of its own",
-			pages.FormPost{RedirectURI: "https://app.example/cb?a=1&b=%2F", Fields: tx}, "handoff", "https://app.example/cb?a=1&b=%2F",
+			pages.FormPost{RedirectURI: "https://app.example/cb?a=1&b=%2F", Fields: tx},
+			"handoff", "https://app.example/cb?a=1&b=%2F",
 			map[string][]string{"tx": {value}},
 		},
 		{
 			"the hand-off to a native app",
-			pages.FormPost{RedirectURI: "com.example.app:/cb", Fields: tx}, "handoff", "com.example.app:/cb",
+			pages.FormPost{RedirectURI: "com.example.app:/cb", Fields: tx},
+			"handoff", "com.example.app:/cb",
 			map[string][]string{"tx": {value}},
 		},
 	}
@@ -241,36 +249,52 @@ func TestNotices(t *testing.T) {
 		wait       string
 	}{
 		{
-			"a limit says how long", "rate_limited", pages.Facts{RetryAfter: 181 * time.Second}, "alert",
+			"a limit says how long", "rate_limited",
+			pages.Facts{RetryAfter: 181 * time.Second},
+			"alert",
 			"Too many tries. Wait 4 minutes, or use another way to sign in.", "181",
 		},
 		{
-			"a short limit counts seconds", "rate_limited", pages.Facts{RetryAfter: 900 * time.Millisecond}, "alert",
+			"a short limit counts seconds", "rate_limited",
+			pages.Facts{RetryAfter: 900 * time.Millisecond},
+			"alert",
 			"Too many tries. Wait 1 second, or use another way to sign in.", "1",
 		},
 		{
-			"a long limit counts hours", "rate_limited", pages.Facts{RetryAfter: 3 * time.Hour}, "alert",
+			"a long limit counts hours", "rate_limited",
+			pages.Facts{RetryAfter: 3 * time.Hour},
+			"alert",
 			"Too many tries. Wait 3 hours, or use another way to sign in.", "10800",
 		},
 		{
-			"a limit without a time", "rate_limited", pages.Facts{}, "alert",
+			"a limit without a time", "rate_limited",
+			pages.Facts{},
+			"alert",
 			"Too many tries. Wait a moment, or use another way to sign in.", "",
 		},
 		{
-			"a limit that somebody has to lift names them", "attempts_exhausted", pages.Facts{RetryAfter: 8760 * time.Hour}, "alert",
+			"a limit that somebody has to lift names them", "attempts_exhausted",
+			pages.Facts{RetryAfter: 8760 * time.Hour},
+			"alert",
 			"Too many wrong passwords in a row. Ask help@example.org to set a new one, or use another way to sign in.", "",
 		},
 		{
-			"a provider that hangs", "upstream_unavailable", pages.Facts{Provider: "GitHub"}, "alert",
+			"a provider that hangs", "upstream_unavailable",
+			pages.Facts{Provider: "GitHub"},
+			"alert",
 			"GitHub isn't answering. Your account is fine. Try another way.", "",
 		},
 		{
-			"a person who cancelled", "upstream_denied", pages.Facts{Provider: "GitHub"}, "alert",
+			"a person who cancelled", "upstream_denied",
+			pages.Facts{Provider: "GitHub"},
+			"alert",
 			"You cancelled at GitHub. Choose another way, or try again.", "",
 		},
 		{"a disabled account", "account_disabled", pages.Facts{}, "alert", "This account is disabled. Contact help@example.org.", ""},
 		{
-			"a fresh sign-in is no fault", pages.NoticeFresh, pages.Facts{App: "Orders"}, "status",
+			"a fresh sign-in is no fault", pages.NoticeFresh,
+			pages.Facts{App: "Orders"},
+			"status",
 			"Sign in again to continue. Orders asks that it be you, now.", "",
 		},
 	}

@@ -447,8 +447,13 @@ func FuzzAddress(f *testing.F) {
 func TestNewRefusesBadPaths(t *testing.T) {
 	t.Parallel()
 	for _, o := range []pages.Options{
-		{BasePath: "auth"}, {BasePath: "/auth/"}, {BasePath: "//evil.example"}, {BasePath: `/\evil`}, {BasePath: "/"},
-		{Home: "https://evil.example"}, {Home: "//evil.example"},
+		{BasePath: "auth"},
+		{BasePath: "/auth/"},
+		{BasePath: "//evil.example"},
+		{BasePath: `/\evil`},
+		{BasePath: "/"},
+		{Home: "https://evil.example"},
+		{Home: "//evil.example"},
 	} {
 		if _, err := pages.New(o); err == nil {
 			t.Errorf("New(%+v) = nil, want an error", o)

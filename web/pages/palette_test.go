@@ -15,16 +15,38 @@ func TestPalette(t *testing.T) {
 	t.Parallel()
 	light, dark := palettes(t)
 	text := [][2]string{
-		{"text", "bg"}, {"text", "glow"}, {"text", "surface"}, {"text", "raised"}, {"text", "note-bg"}, {"text", "bad-bg"},
-		{"muted", "bg"}, {"muted", "glow"}, {"muted", "surface"}, {"muted", "raised"},
-		{"link", "surface"}, {"link", "bg"}, {"link", "note-bg"}, {"link", "raised"},
-		{"on-accent", "accent"}, {"on-accent", "accent-hover"},
-		{"bad", "surface"}, {"bad", "bad-bg"},
-		{"badge", "badge-bg"}, {"dev", "dev-bg"}, {"on-mark", "mark"}, {"good", "surface"},
+		{"text", "bg"},
+		{"text", "glow"},
+		{"text", "surface"},
+		{"text", "raised"},
+		{"text", "note-bg"},
+		{"text", "bad-bg"},
+		{"muted", "bg"},
+		{"muted", "glow"},
+		{"muted", "surface"},
+		{"muted", "raised"},
+		{"link", "surface"},
+		{"link", "bg"},
+		{"link", "note-bg"},
+		{"link", "raised"},
+		{"on-accent", "accent"},
+		{"on-accent", "accent-hover"},
+		{"bad", "surface"},
+		{"bad", "bad-bg"},
+		{"badge", "badge-bg"},
+		{"dev", "dev-bg"},
+		{"on-mark", "mark"},
+		{"good", "surface"},
 	}
 	shape := [][2]string{
-		{"field-line", "surface"}, {"accent", "surface"}, {"focus", "surface"}, {"focus", "bg"}, {"focus", "glow"}, {"focus", "raised"},
-		{"bad", "surface"}, {"good", "note-bg"},
+		{"field-line", "surface"},
+		{"accent", "surface"},
+		{"focus", "surface"},
+		{"focus", "bg"},
+		{"focus", "glow"},
+		{"focus", "raised"},
+		{"bad", "surface"},
+		{"good", "note-bg"},
 	}
 	for scheme, colours := range map[string]map[string]string{"light": light, "dark": dark} {
 		check := func(pairs [][2]string, least float64) {
