@@ -308,6 +308,7 @@ func (r *caseReader) value(n *yaml.Node, depth int) (v any, ok bool) {
 			whole = whole && ok
 		}
 		return out, whole
+	default:
 	}
 	r.bad(n, "aliases are not read here: write the value again")
 	return nil, false

@@ -199,7 +199,7 @@ func readNode(d *json.Decoder, raw []byte) (node, error) {
 	case string:
 		n.kind, n.text = '"', t
 	case json.Delim:
-		n.kind = byte(t)
+		n.kind = byte(t) //nolint:gosec // a delimiter is one of four ASCII characters
 		for d.More() && err == nil {
 			if t == '[' {
 				var one node

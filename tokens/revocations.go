@@ -56,7 +56,7 @@ func NewRevocations(f *changes.Follower, now func() time.Time) *Revocations {
 		set := r.revoked.Of(kind)
 		f.On(streamed(kind), func(e changes.Entry) {
 			if learned, ok := r.add(set, kind, e); ok {
-				r.recent.push(uint8(i), learned)
+				r.recent.push(uint8(i), learned) //nolint:gosec // there are six kinds
 			}
 		})
 	}

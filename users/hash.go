@@ -98,7 +98,7 @@ func parseArgon2id(s string, rest []string) (phc, error) {
 	if n[2] > maxArgonLanes { // before it is narrowed to eight bits
 		return phc{}, refused("argon2id with p=%d", "at most %d", n[2], maxArgonLanes)
 	}
-	p := Params{Memory: n[0], Iterations: n[1], Lanes: uint8(n[2])}
+	p := Params{Memory: n[0], Iterations: n[1], Lanes: uint8(n[2])} //nolint:gosec // at most maxArgonLanes
 	return phc{text: s, family: "argon2id", params: p}, p.check()
 }
 
@@ -160,7 +160,7 @@ func parsePBKDF2(id string, rest []string) (phc, error) {
 		return phc{}, refused("a pbkdf2 string whose l is not the length of its key", want)
 	}
 	block := map[string]int{"pbkdf2": 20, "pbkdf2-sha1": 20, "pbkdf2-sha224": 28, "pbkdf2-sha256": 32, "pbkdf2-sha384": 48, "pbkdf2-sha512": 64}[id]
-	blocks := uint64((size + block - 1) / block)
+	blocks := uint64((size + block - 1) / block) //nolint:gosec // sizes are positive and bounded above
 	if n[0] < 1 || uint64(n[0])*blocks > maxPBKDF2Iterations {
 		return phc{}, refused("pbkdf2 with %d iterations over %d blocks", "1 to %d in all", n[0], blocks, maxPBKDF2Iterations)
 	}

@@ -311,6 +311,7 @@ func (s *Service) newcomer(ctx context.Context, id Identity, p Policy, k seat, o
 			return User{}, err
 		}
 		return s.create(ctx, id, p, k, seat{}, true, out)
+	case askForProof:
 	}
 	return User{}, &LinkRequired{UserID: owner.ID, Methods: s.methods(owner), Identity: id}
 }

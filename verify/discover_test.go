@@ -209,8 +209,8 @@ func ExampleDiscover() {
 		if err != nil {
 			return err
 		}
-		go func() { _ = broker.Run(r.Context()) }()                                          // it ends with the context
-		return http.ListenAndServe("127.0.0.1:8090", guard.Middleware(http.DefaultServeMux)) //nolint:gosec // an example
+		go func() { _ = broker.Run(r.Context()) }() // it ends with the context
+		return http.ListenAndServe("127.0.0.1:8090", guard.Middleware(http.DefaultServeMux))
 	}
 	_ = serve
 }

@@ -46,8 +46,9 @@ func status(e *fault.Error) int {
 		return http.StatusBadGateway
 	case fault.Unavailable:
 		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
 	}
-	return http.StatusInternalServerError
 }
 
 // problem is what all three forms of an error are drawn from.
@@ -63,7 +64,7 @@ type problem struct {
 // classify is the one place where an error becomes a status. The outermost error of a type the edge knows decides: whoever wrapped another
 // one meant to say something else, and what lies below is for the log.
 func classify(err error) problem {
-	switch e := outermost(err).(type) {
+	switch e := outermost(err).(type) { //nolint:errorlint // outermost walked the chain
 	case *oauth.Error:
 		p := problem{e.Status, e.Code, e.Description, e.Challenge, e.RetryAfter, err}
 		if p.status < http.StatusBadRequest {

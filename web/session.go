@@ -33,7 +33,7 @@ func SetCookie(c *gin.Context, name, value string, maxAge time.Duration) {
 	if maxAge < 0 {
 		seconds = -1
 	}
-	http.SetCookie(c.Writer, &http.Cookie{
+	http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // without Secure over plain http alone, which only dev allows
 		Name: CookieName(c, name), Value: value, Path: "/", MaxAge: seconds,
 		HttpOnly: true, Secure: edgeOf(c).secure(), SameSite: http.SameSiteLaxMode,
 	})

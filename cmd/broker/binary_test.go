@@ -89,7 +89,7 @@ func (s *server) command(t testing.TB, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.CommandContext(context.WithoutCancel(t.Context()), exe, args...) //nolint:gosec // this very binary
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), exe, args...)
 	c.Dir, c.Env = s.dir, []string{actAsBroker + "=1", "HOME=" + s.dir}
 	c.WaitDelay = 5 * time.Second
 	return c
@@ -192,8 +192,9 @@ func asMap(v reflect.Value) any {
 			out[k.String()] = asMap(v.MapIndex(k))
 		}
 		return out
+	default:
+		return v.Interface()
 	}
-	return v.Interface()
 }
 
 // freePort is a port that nobody listens at. It is below those that the system hands out by itself, and is given once: no other test

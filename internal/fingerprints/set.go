@@ -208,7 +208,7 @@ func newTable(slots int, numbers bool) *table {
 // slot spreads hashes over any number of slots without a division.
 func (t *table) slot(h uint64) int {
 	hi, _ := bits.Mul64(h, uint64(len(t.keys)))
-	return int(hi)
+	return int(hi) //nolint:gosec // below the length of a slice
 }
 
 func (t *table) next(slot int) int {
