@@ -25,7 +25,7 @@ const maxPresented = 1024
 // An unknown name, a wrong password, an account without one and a disabled one with a wrong one are answered alike, after the same
 // reads and the same hash: fault.Unauthenticated "credentials_invalid". Whoever gives the right password of a disabled account may know
 // that: fault.Forbidden "account_disabled". Also fault.Limited "rate_limited" or "attempts_exhausted", and fault.Unavailable
-// "hash_pool_full", with RetryAfter.
+// "hash_pool_full" or "attempts_under_way", with RetryAfter.
 func (s *Service) Authenticate(ctx context.Context, login string, password secret.Value, address netip.Addr) (User, error) {
 	u, err := s.authenticate(ctx, login, password, address)
 	if err != nil {

@@ -102,7 +102,7 @@ func NewLimiter(store Store, now func() time.Time) *Limiter {
 // not how often somebody was turned away.
 //
 // A bucket that is full of attempts under way in this process is waited for: many who know the password may come at once, and none of them
-// is a failure.
+// is a failure. fault.Unavailable "attempts_under_way" where that takes too long.
 //
 // If the store fails, everything is given back as far as it goes and the store's error returned: the attempt must not be made.
 func (l *Limiter) Reserve(ctx context.Context, keys ...Key) (Reservation, error) {

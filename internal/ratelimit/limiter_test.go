@@ -429,7 +429,7 @@ func TestWhoWaitsForFailuresIsTurnedAway(t *testing.T) {
 		runtime.Gosched()
 	}
 	cancel()
-	if err := <-refused; !fault.Is(err, fault.Limited) {
+	if err := <-refused; fault.CodeOf(err) != "attempts_under_way" {
 		t.Errorf("a caller who hung up: %v", err)
 	}
 	go func() {

@@ -3,9 +3,12 @@ package ratelimit
 import (
 	"context"
 	"sync"
+	"time"
+
+	"example.com/broker/internal/fault"
 )
 
-// maxWaiting is how many attempts wait for one bucket. Whoever comes after them is turned away as if there were nobody to wait for.
+// maxWaiting is how many attempts wait for one bucket.
 const maxWaiting = 256
 
 // queue knows which attempts of this process hold a place, so that who finds a bucket full can wait for one that may be given back. It is
@@ -24,15 +27,20 @@ type bucket struct {
 	left                   chan struct{} // closed when somebody who held a place leaves
 }
 
+// errBusy says that there was no room because of others whose attempts are under way, for longer than anybody waits or for too many of them.
+var errBusy = fault.Error{
+	Kind: fault.Unavailable, Code: "attempts_under_way", Message: "Too many sign-ins are under way here; try again in a moment.", RetryAfter: time.Second,
+}
+
 // enter takes a place by take. While there is none and others of this process hold one, it waits until one of them leaves and tries again,
-// for as long as patience and ctx last. The error is take's.
+// for as long as patience and ctx last: then it is errBusy, since nobody has failed yet. Any other error is take's.
 func (q *queue) enter(ctx context.Context, row string, take func() (taken bool, err error)) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	b := q.come(row)
 	for {
 		taken, left, err := q.try(b, take)
-		if taken && err == nil {
+		if taken {
 			return true, nil
 		}
 		if err != nil || left == nil {
@@ -45,7 +53,7 @@ func (q *queue) enter(ctx context.Context, row string, take func() (taken bool, 
 		case <-ctx.Done():
 			q.wake(b)
 			q.depart(row, b)
-			return false, nil
+			return false, &errBusy
 		}
 	}
 }
@@ -62,7 +70,7 @@ func (q *queue) come(row string) *bucket {
 	return b
 }
 
-// try takes a place, or returns what to wait for: nil where nobody holds one, or too many wait.
+// try takes a place, or returns what to wait for, nil where nobody holds one.
 func (q *queue) try(b *bucket, take func() (bool, error)) (taken bool, left chan struct{}, err error) {
 	b.entering.Lock()
 	defer b.entering.Unlock()
@@ -71,13 +79,17 @@ func (q *queue) try(b *bucket, take func() (bool, error)) (taken bool, left chan
 	defer q.mu.Unlock()
 	switch {
 	case err != nil:
+		return false, nil, err
 	case taken:
 		b.held++
-	case b.held > 0 && b.waiting < maxWaiting:
-		b.waiting++
-		left = b.left
+		return true, nil, nil
+	case b.held == 0:
+		return false, nil, nil
+	case b.waiting >= maxWaiting:
+		return false, nil, &errBusy
 	}
-	return taken, left, err
+	b.waiting++
+	return false, b.left, nil
 }
 
 func (q *queue) wake(b *bucket) {

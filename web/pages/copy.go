@@ -80,7 +80,7 @@ func likeness(code string) string {
 	case "invalid_request", "invalid_scope", "invalid_target", "unauthorized_client", "unsupported_response_type", "request_not_supported",
 		"request_uri_not_supported", "registration_not_supported", "unmet_authentication_requirements":
 		return "request_invalid" // what the app did, in the words of RFC 6749 and OpenID Connect Core
-	case "hash_pool_full", "keys_changed", "policies_unusable", "revocations_stale", "revocations_unknown", "signing_key_missing",
+	case "attempts_under_way", "hash_pool_full", "keys_changed", "policies_unusable", "revocations_stale", "revocations_unknown", "signing_key_missing",
 		"store_unavailable", "temporarily_unavailable", "user_busy":
 		return "unavailable"
 	case "role_missing", "scope_missing", "policy_denied":
