@@ -171,7 +171,7 @@ func forPeople(g web.Guard, back string, handle web.Handler) web.Handler {
 		case wantsPage(c) && unauthenticated(err):
 			return web.ToSignIn(c, back)
 		}
-		return err
+		return web.Denied(c, err)
 	}
 }
 

@@ -85,7 +85,7 @@ func (e *endpoints) createKeyByForm(c *gin.Context) error {
 		return e.keysAgain(c, http.StatusBadRequest, p)
 	}
 	if err := e.Guards.Access.MayGive(e.Guards.Actor(c), scopes); err != nil {
-		return err
+		return web.Denied(c, err)
 	}
 	k, text, err := e.Keys.Create(c.Request.Context(), apikeys.Request{
 		OwnerID: who.User.ID, Ver: who.User.Ver, Epoch: who.User.Epoch, Name: form.Get("name"), Scopes: scopes, Life: time.Duration(days) * day,

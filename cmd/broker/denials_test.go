@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,6 +87,17 @@ func TestDenialsOfRolesAndScopesAreAudited(t *testing.T) {
 		wide := w.writer("wes", "viewer")
 		wide.ask("POST", "/api-keys", map[string]any{"name": "k", "scopes": []string{"*:*"}}).is(t, 403, "role_missing")
 		eventually(t, "a scope that is not theirs to give is in it", func() bool { return len(w.denials(wide.who.ID)) == 1 })
+
+		t.Log("so is what the routes refuse that are pages too")
+		narrow := w.person("nat", "viewer")
+		_, key := w.byToken(narrow).key("narrow", "scopes", []string{"data:read"})
+		for _, path := range []string{"/sessions", "/api-keys"} {
+			w.get(path, "Authorization", "Bearer "+w.exchange(key).str("access_token")).is(t, 403, "scope_missing")
+		}
+		b, _ := w.signedInBrowser(narrow, "/api-keys")
+		form := url.Values{"name": {"k"}, "days": {"1"}, "scope:articles:write": {"on"}}
+		b.do(http.MethodPost, w.issuer+"/api-keys", form).errorPage(t, http.StatusForbidden, "role_missing")
+		eventually(t, "all three are in the audit log", func() bool { return len(w.denials(narrow.ID)) >= 3 })
 
 		t.Log("who goes on and on is counted")
 		for range 50 {
